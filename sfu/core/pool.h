@@ -1,0 +1,47 @@
+/* Packet buffers of one worker: a fixed number, allocated once, counted references. A packet is
+ * decrypted into its buffer, parsed once, and then only read: subscribers copy what they send, the
+ * retransmission cache keeps a reference. Not for use by several threads. */
+#ifndef SOTTO_SFU_CORE_POOL_H
+#define SOTTO_SFU_CORE_POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/proto/rtp.h"
+#include "lib/proto/vp8.h"
+
+#define PACKET_HEADROOM 32   /* in front of data, for RTX unwrapping and header growth */
+#define PACKET_CAP      1568 /* bytes from data on: any Ethernet datagram, SRTP tag included */
+
+struct packet_pool;
+
+struct packet {
+    uint32_t refs;
+    uint16_t len;   /* bytes from data on */
+    uint16_t start; /* where the packet begins within room (PACKET_HEADROOM at first) */
+    int64_t arrival_us;
+    int64_t ext_seq; /* unwrapped sequence number of its source */
+    struct rtp_header header;
+    struct vp8_descriptor vp8; /* of video; zero else */
+    struct packet_pool *pool;
+    struct packet *next; /* free list */
+    uint8_t room[PACKET_HEADROOM + PACKET_CAP];
+};
+
+/* count buffers at once; NULL when out of memory. */
+struct packet_pool *packet_pool_new(size_t count);
+/* All packets must have come home (else it aborts: a leak is a bug). NULL is fine. */
+void packet_pool_free(struct packet_pool *p);
+/* A buffer with one reference, len 0, or NULL when the pool is empty (drop and count). */
+struct packet *packet_alloc(struct packet_pool *p);
+struct packet *packet_ref(struct packet *k); /* returns k */
+void packet_unref(struct packet *k);         /* NULL is fine */
+size_t packet_pool_available(const struct packet_pool *p);
+size_t packet_pool_size(const struct packet_pool *p);
+
+static inline uint8_t *packet_data(struct packet *k)
+{
+    return k->room + k->start;
+}
+
+#endif
