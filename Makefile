@@ -1,0 +1,38 @@
+# Sotto. `make up` runs everything on this machine, `make test` proves it; the rest is for comfort.
+.DEFAULT_GOAL := help
+.PHONY: help up down status logs build test test-quick clean format
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+up: ## install, build, start everything; prints the URL and the demo accounts
+	@deploy/packages
+	@deploy/build
+	@deploy/stack up
+
+down: ## stop what `make up` started
+	@deploy/stack down
+
+status: ## what is running, and is it well
+	@deploy/stack status
+
+logs: ## follow the logs (make logs PART=signald for one)
+	@deploy/stack logs $(PART)
+
+build: ## build the servers (Release, build/) and the web app
+	@deploy/packages
+	@deploy/build
+
+test: ## everything that CI runs
+	@deploy/packages --tests
+	@tests/run
+
+test-quick: ## checks and unit tests only
+	@deploy/packages --tests
+	@tests/run checks unit web
+
+format: ## clang-format over our C
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean: ## remove builds (keeps var/)
+	@rm -rf build build-* web/app/dist
