@@ -24,12 +24,18 @@ struct pg_options {
 /* The answer to one query; borrowed, valid inside the callback only. */
 struct pg_result;
 /* err: OK; ERR_CONFLICT (unique or check violation, serialization); ERR_NOT_FOUND/ERR_FORBIDDEN/
- * ERR_STATE/… when SQL raised one of ours (SQLSTATE 'ST' + code, see schema/000_errors.sql);
+ * ERR_STATE/… when SQL raised one of ours (SQLSTATE 'ST' + code, see schema/000_base.sql);
  * ERR_UNAVAILABLE; ERR_TIMEOUT; ERR_IO for any other SQL error (logged). res is NULL unless OK. */
 typedef void (*pg_fn)(void *arg, int err, const struct pg_result *res);
 
+/* Opens the pool and begins to connect; never waits. NULL when out of memory. Host names in conninfo
+ * are resolved while connecting: prefer an address or a socket folder where the resolver is slow. */
 struct pg *pg_open(struct loop *l, const struct pg_options *o);
-void pg_close(struct pg *p); /* outstanding queries get ERR_CLOSED */
+/* Outstanding queries get ERR_CLOSED. Not to be called from inside a callback of the pool. */
+void pg_close(struct pg *p);
+/* Inside a callback that got an error raised by our SQL (SQLSTATE 'ST…'): its message, such as
+ * "call_not_found"; "" otherwise. */
+const char *pg_raised(const struct pg *p);
 /* At least one connection is up. */
 bool pg_ready(const struct pg *p);
 
