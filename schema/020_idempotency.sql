@@ -1,0 +1,56 @@
+-- Answers kept by Idempotency-Key: 24 hours, for whoever asked (a user's id, or an address before
+-- there is one).
+
+CREATE TABLE idempotency_keys (
+    scope       text NOT NULL CHECK (octet_length(scope) <= 128),
+    key         text NOT NULL CHECK (octet_length(key) BETWEEN 1 AND 255),
+    fingerprint bytea NOT NULL CHECK (octet_length(fingerprint) = 32), -- SHA-256 of route and body
+    status      int,      -- NULL while the first request is in flight
+    body        text,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (scope, key)
+);
+CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
+
+-- Claims a key. outcome: 'new' (do the work, then idempotency_finish or idempotency_abort), 'replay'
+-- (answer with status and body), 'in_flight' (409), 'reused' (422: other fingerprint). A claim that
+-- a crashed node left in flight for a minute, and one older than a day, is claimed anew.
+CREATE FUNCTION idempotency_begin(p_scope text, p_key text, p_fingerprint bytea)
+RETURNS TABLE (outcome text, status int, body text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v idempotency_keys;
+BEGIN
+    INSERT INTO idempotency_keys AS k (scope, key, fingerprint)
+    VALUES (p_scope, p_key, p_fingerprint)
+    ON CONFLICT (scope, key) DO UPDATE
+       SET fingerprint = excluded.fingerprint, status = NULL, body = NULL, created_at = now()
+     WHERE k.created_at < now() - interval '24 hours'
+        OR (k.status IS NULL AND k.created_at < now() - interval '1 minute');
+    IF FOUND THEN
+        RETURN QUERY SELECT 'new', NULL::int, NULL;
+        RETURN;
+    END IF;
+    SELECT * INTO v FROM idempotency_keys k WHERE k.scope = p_scope AND k.key = p_key;
+    RETURN QUERY SELECT CASE WHEN v.fingerprint IS DISTINCT FROM p_fingerprint THEN 'reused'
+                             WHEN v.status IS NULL THEN 'in_flight' ELSE 'replay' END,
+                        v.status, v.body;
+END $$;
+
+-- Keeps the answer of a claimed key.
+CREATE FUNCTION idempotency_finish(p_scope text, p_key text, p_status int, p_body text) RETURNS void
+LANGUAGE sql AS $$
+    UPDATE idempotency_keys SET status = p_status, body = p_body
+     WHERE scope = p_scope AND key = p_key AND status IS NULL
+$$;
+
+-- Gives a claimed key back, where the work failed in a way that may be tried again (5xx, 429).
+CREATE FUNCTION idempotency_abort(p_scope text, p_key text) RETURNS void
+LANGUAGE sql AS $$
+    DELETE FROM idempotency_keys WHERE scope = p_scope AND key = p_key AND status IS NULL
+$$;
+
+-- Forgets what is older than a day.
+CREATE FUNCTION idempotency_sweep() RETURNS void
+LANGUAGE sql AS $$ DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours' $$;
