@@ -1,0 +1,106 @@
+// A whole Sotto for tests: real PostgreSQL, coturn, signald and sfud in a folder of its own, on ports of its own.
+import { execFile } from 'node:child_process';
+import { mkdtempSync, chmodSync, rmSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const root = new URL('../../', import.meta.url).pathname;
+
+/** True when nothing listens on the port. */
+const isFree = (port) =>
+    new Promise((resolve) => {
+        const server = createServer();
+        server.once('error', () => resolve(false));
+        server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    });
+
+/** The first of 300 ports in a row whose first eight are free (the rest is for coturn's relays). */
+async function freePortBase() {
+    for (let base = 21000; base < 29000; base += 300) {
+        const free = await Promise.all(Array.from({ length: 8 }, (_, i) => isFree(base + i)));
+        if (free.every(Boolean)) return base;
+    }
+    throw new Error('no free ports between 21000 and 29000');
+}
+
+/**
+ * Starts a stack. `settings` are sotto.ini keys ("calls.ring_timeout": "3s").
+ * SOTTO_TEST_BUILD names the build folder to take the servers from.
+ */
+export async function startStack(settings = {}) {
+    const dir = mkdtempSync(join(tmpdir(), 'sotto-test-'));
+    chmodSync(dir, 0o755);
+    const base = await freePortBase();
+    const defaults = {
+        'auth.dev_mode': 'yes',
+        'auth.bcrypt_cost': '4',
+        'auth.register_per_hour': '100000',
+        'auth.login_per_minute': '100000',
+        'auth.refresh_per_minute': '100000',
+        'auth.ticket_per_minute': '100000',
+        'http.user_requests_per_minute': '100000',
+        'http.address_requests_per_minute': '100000',
+        'calls.start_per_minute': '100000',
+        'log.level': 'debug',
+    };
+    const set = Object.entries({ ...defaults, ...settings }).flatMap(([k, v]) => ['--set', `${k}=${v}`]);
+    const stack = (...args) =>
+        run(join(root, 'deploy/stack'), ['--var', dir, '--port-base', String(base), ...set, ...args], {
+            env: { ...process.env, ASAN_OPTIONS: 'detect_leaks=1:abort_on_error=0', UBSAN_OPTIONS: 'print_stacktrace=1' },
+            timeout: 120_000,
+        });
+    try {
+        await stack('up');
+    } catch (error) {
+        await stack('down').catch(() => {});
+        throw new Error(`the stack did not start:\n${error.stdout}\n${error.stderr}`);
+    }
+    const log = (part) => readFileSync(join(dir, 'log', `${part}.log`), 'utf8');
+    return {
+        dir,
+        base,
+        url: `http://127.0.0.1:${base + 1}`,
+        tlsUrl: `https://127.0.0.1:${base}`,
+        wsUrl: `ws://127.0.0.1:${base + 1}/v1/ws`,
+        metricsUrl: `http://127.0.0.1:${base + 2}/metrics`,
+        sfuMetricsUrl: `http://127.0.0.1:${base + 5}/metrics`,
+        conninfo: `host=${dir}/run dbname=sotto`,
+        log,
+        start: (part) => stack('start', part),
+        stop: (part) => stack('stop', part),
+        kill: (part) => stack('kill', part),
+        /** One SQL statement, as the service user, by psql; rows as arrays of texts. */
+        async sql(text) {
+            const psql = ['psql', '-h', join(dir, 'run'), '-d', 'sotto', '-XtAF', '\t', '-c', text];
+            const user = process.getuid() === 0 ? ['setpriv', '--reuid', 'sotto', '--clear-groups', '--regid', 'sotto'] : [];
+            const [program, ...args] = [...user, ...psql];
+            const { stdout } = await run(program, args, { cwd: '/' });
+            return stdout.split('\n').filter(Boolean).map((line) => line.split('\t'));
+        },
+        /** Stops everything; fails when a sanitizer said anything in a log. */
+        async down() {
+            await stack('down');
+            const faults = ['signald', 'sfud']
+                .map((part) => [part, /(ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer)[^]*/.exec(log(part))])
+                .filter(([, match]) => match);
+            if (faults.length > 0) {
+                throw new Error(faults.map(([part, match]) => `${part}: ${match[0].slice(0, 4000)}`).join('\n'));
+            }
+            if (!process.env.SOTTO_TEST_KEEP) rmSync(dir, { recursive: true, force: true });
+        },
+    };
+}
+
+/** Polls until `probe` gives something truthy, and returns it; fails after `ms` with what was awaited. */
+export async function until(what, probe, ms = 10_000, everyMs = 50) {
+    const end = Date.now() + ms;
+    for (;;) {
+        const value = await probe();
+        if (value) return value;
+        if (Date.now() > end) throw new Error(`waited ${ms} ms in vain: ${what}`);
+        await new Promise((resolve) => setTimeout(resolve, everyMs));
+    }
+}
