@@ -47,11 +47,15 @@ unsigned config_distance(const char *a, const char *b)
     return row[nb];
 }
 
-/* Keeps the better of two guesses; one farther off than a third of the word is none. */
+/* Keeps the better of two guesses; one farther off than a third of the word is none. What stands
+ * after the last _ counts too: "prot" may mean "tls_port". */
 static void consider(const char **best, unsigned *distance, const char *word, const char *guess)
 {
-    unsigned d = config_distance(word, guess);
-    unsigned most = (unsigned)strlen(word) / 3 + 1;
+    const char *tail = strrchr(guess, '_');
+    unsigned whole = config_distance(word, guess);
+    unsigned end = tail ? config_distance(word, tail + 1) + 1 : whole;
+    unsigned d = whole < end ? whole : end;
+    unsigned most = (unsigned)strlen(word) / 3 + 2;
 
     if (d <= most && d < *distance) {
         *distance = d;
