@@ -27,7 +27,7 @@ CREATE INDEX refresh_tokens_session ON refresh_tokens (session_id);
 CREATE INDEX refresh_tokens_expiry ON refresh_tokens (expires_at);
 
 -- Ends sessions that are still live; a device that is left without any is marked revoked. Returns
--- [{"sessionId", "deviceId"}] of those that ended now. The caller holds the lock on the devices.
+-- [{"sessionId", "deviceId", "userId", "reason"}] of those that ended now. The caller holds the lock on the devices.
 CREATE FUNCTION sessions_end(p_sessions uuid[], p_reason text) RETURNS json
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -36,8 +36,9 @@ BEGIN
     WITH gone AS (
         UPDATE sessions SET revoked_at = now(), revoked_reason = p_reason
          WHERE id = ANY (p_sessions) AND revoked_at IS NULL
-        RETURNING id, device_id)
-    SELECT coalesce(json_agg(json_build_object('sessionId', id, 'deviceId', device_id)), '[]')
+        RETURNING id, device_id, user_id)
+    SELECT coalesce(json_agg(json_build_object('sessionId', id, 'deviceId', device_id,
+                                               'userId', user_id, 'reason', p_reason)), '[]')
       INTO v_gone FROM gone;
     UPDATE devices d SET revoked_at = now()
      WHERE d.id IN (SELECT s.device_id FROM sessions s WHERE s.id = ANY (p_sessions))
