@@ -1,0 +1,66 @@
+// Two people, one call: peer to peer, through TURN, through the SFU when nothing else works.
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { startStack, until } from '../lib/stack.mjs';
+import { Person, closeBrowsers } from './lib/people.mjs';
+
+let stack;
+before(async () => {
+    stack = await startStack();
+});
+afterEach(closeBrowsers);
+after(() => stack.down());
+
+/** Alice calls Bob by video, both see and hear each other, Alice hangs up; the record is returned. */
+async function talk(query) {
+    const [alice, bob] = await Promise.all([
+        Person.arrive(stack, { name: 'alice', query }),
+        Person.arrive(stack, { name: 'bob', query }),
+    ]);
+    await alice.videoCall(bob);
+    await bob.accept();
+    const acceptedAt = Date.now();
+    await Promise.all([alice.hearsAndSees([bob]), bob.hearsAndSees([alice])]);
+    const flowingAfterMs = Date.now() - acceptedAt;
+    const path = await until('a path is shown', async () => (await alice.stats())?.path);
+    await alice.hangUp();
+    await until('bob sees the end', async () => ['ended', 'none'].includes(await bob.callState()));
+    const record = await until('the record', async () => {
+        const last = await bob.lastRecord();
+        return last?.status === 'ended' && last;
+    });
+    return { alice, bob, path, record, flowingAfterMs };
+}
+
+test('peer to peer: frames and sound grow on both sides, and the record says so', async () => {
+    const { alice, bob, path, record } = await talk('');
+    assert.equal(path, 'p2p');
+    assert.equal(record.path, 'p2p');
+    assert.equal(record.reason, 'completed');
+    assert.equal(record.media, 'video');
+    assert.equal(record.initiatorId, alice.account.userId);
+    assert.ok(record.durationSeconds >= 0 && record.durationSeconds < 60, `duration ${record.durationSeconds}`);
+    assert.ok(record.answeredAt && record.endedAt);
+    const users = record.participants.map((p) => p.userId).sort();
+    assert.deepEqual(users, [alice.account.userId, bob.account.userId].sort());
+    await bob.page.getByTestId('nav-history').click();
+    const row = bob.see('history-row').first();
+    assert.equal(await row.getAttribute('data-path'), 'p2p');
+    assert.equal(await row.getAttribute('data-reason'), 'completed');
+});
+
+test('relay only: the call goes through coturn', async () => {
+    const { path, record } = await talk('ice=relay');
+    assert.equal(path, 'turn');
+    assert.equal(record.path, 'turn');
+    assert.equal(record.reason, 'completed');
+});
+
+test('peer to peer impossible: both move to the SFU within the same call in under ten seconds', async () => {
+    const { path, record, flowingAfterMs } = await talk('p2p=off');
+    assert.equal(path, 'sfu');
+    assert.equal(record.path, 'sfu');
+    assert.equal(record.reason, 'completed');
+    // Eight seconds of trying, then the switch; the rest of the time is the proof that media goes on.
+    assert.ok(flowingAfterMs < 15_000, `media flowed ${flowingAfterMs} ms after the accept`);
+});

@@ -1,0 +1,127 @@
+// People in real Chromiums: one browser process each, driven through what a person sees (and `window.sotto` for figures).
+import { chromium } from 'playwright-core';
+import { http, newUser } from '../../lib/client.mjs';
+import { until } from '../../lib/stack.mjs';
+
+const flags = [
+    '--use-fake-device-for-media-stream',
+    '--use-fake-ui-for-media-stream',
+    '--no-sandbox',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-gpu',
+    '--no-first-run',
+    '--autoplay-policy=no-user-gesture-required',
+];
+
+const browsers = new Set();
+
+export async function newBrowser() {
+    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: flags });
+    browsers.add(browser);
+    return browser;
+}
+
+export async function closeBrowsers() {
+    await Promise.all([...browsers].map((b) => b.close().catch(() => {})));
+    browsers.clear();
+}
+
+/** A person at the app, logged in through the form. `query` goes into the URL (`ice=relay`, `p2p=off`). */
+export class Person {
+    static async arrive(stack, { name = 'p', account, query = '', browser, viewport = { width: 960, height: 640 } } = {}) {
+        const person = new Person();
+        person.stack = stack;
+        person.account = account ?? (await newUser(stack, name));
+        person.username = person.account.username;
+        person.browser = browser ?? (await newBrowser());
+        person.context = await person.browser.newContext({ viewport, locale: 'en-US' });
+        await person.context.grantPermissions(['camera', 'microphone', 'notifications'], { origin: stack.url });
+        person.page = await person.context.newPage();
+        person.console = [];
+        person.page.on('console', (message) => person.console.push(`${message.type()} ${message.text()}`));
+        person.page.on('pageerror', (error) => person.console.push(`pageerror ${error.stack}`));
+        await person.page.goto(`${stack.url}/${query ? `?${query}` : ''}`);
+        await person.see('login-username').fill(person.username);
+        await person.see('login-password').fill(person.account.password);
+        await person.see('login-submit').click();
+        await person.see('people-search').waitFor();
+        await until(`${name}'s socket`, () => person.page.evaluate(() => window.sotto?.online === true));
+        return person;
+    }
+
+    see(testId) {
+        return this.page.getByTestId(testId);
+    }
+
+    async find(other) {
+        await this.see('people-search').fill(other.username);
+        await this.see(`person-${other.username}`).waitFor();
+    }
+
+    async videoCall(other) {
+        await this.find(other);
+        await this.see(`call-video-${other.username}`).click();
+    }
+
+    /** Starts a group call with everyone named, through the people list. */
+    async groupCall(others) {
+        for (const other of others) {
+            await this.find(other);
+            await this.see(`group-select-${other.username}`).click();
+        }
+        await this.see('group-start').click();
+    }
+
+    async accept(media = 'video') {
+        await this.see('incoming-card').waitFor();
+        await this.see(`accept-${media}`).click();
+    }
+
+    async hangUp() {
+        await this.page.mouse.move(200 + Math.random() * 50, 200); // the bar hides after three still seconds
+        await this.see('hangup').click();
+    }
+
+    /** What the current call measures: {state, path, callId, remotes: {username: {framesDecoded, audioEnergy}}}. */
+    stats() {
+        return this.page.evaluate(() => window.sotto?.diagnostics?.() ?? null);
+    }
+
+    async callState() {
+        return (await this.stats())?.state ?? 'none';
+    }
+
+    /** Waits until frames are decoded and audio is heard from each of the others, and both still grow. */
+    async hearsAndSees(others, ms = 20_000) {
+        const now = async () => {
+            const stats = await this.stats();
+            return others.map((o) => stats?.remotes?.[o.username] ?? { framesDecoded: 0, audioEnergy: 0 });
+        };
+        const first = await until(
+            `${this.username} gets media of ${others.map((o) => o.username)}`,
+            async () => {
+                const all = await now();
+                return all.every((m) => m.framesDecoded > 0 && m.audioEnergy > 0) && all;
+            },
+            ms,
+        ).catch(async (error) => {
+            error.message += `\n${JSON.stringify(await this.stats())}\n${this.console.slice(-25).join('\n')}`;
+            throw error;
+        });
+        await until(
+            `media of ${others.map((o) => o.username)} goes on at ${this.username}`,
+            async () => {
+                const all = await now();
+                return all.every((m, i) => m.framesDecoded > first[i].framesDecoded + 5 && m.audioEnergy > first[i].audioEnergy);
+            },
+            ms,
+        );
+    }
+
+    /** The newest record of GET /v1/calls. */
+    async lastRecord() {
+        const answer = await http(this.stack, 'GET', '/v1/calls?limit=1', { token: this.account.token });
+        return answer.body.items[0];
+    }
+}
