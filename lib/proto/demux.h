@@ -2,6 +2,7 @@
 #ifndef SOTTO_PROTO_DEMUX_H
 #define SOTTO_PROTO_DEMUX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
