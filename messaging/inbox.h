@@ -30,22 +30,23 @@ struct inbox_row {
 typedef void (*inbox_rows_fn)(void *arg, int err, const struct inbox_row *rows, size_t n,
                               int64_t last);
 /* Reads rows after `since`: for one device (its own and those for all), or with device_id NULL for
- * every device. fn is always called later. Expired rows are left out. */
-void inbox_read(struct pg *pg, const char *user_id, const char *device_id, int64_t since, int limit,
-                inbox_rows_fn fn, void *arg);
+ * every device. fn is called later unless an error is returned (that of pg_query). Expired rows are
+ * left out; limit is 1..INBOX_PAGE. */
+int inbox_read(struct pg *pg, const char *user_id, const char *device_id, int64_t since, int limit,
+               inbox_rows_fn fn, void *arg);
 
 /* Where a device starts: since >= 0 as asked (at most the newest cursor); with -1 from what it has
  * acknowledged, and for a device that never did, from the day it was registered. `purged`: rows
- * after the start are gone by age, the client must read its state anew. */
+ * after the start are gone by age, the client must read its state anew. Returns as inbox_read. */
 typedef void (*inbox_start_fn)(void *arg, int err, int64_t start, int64_t last, bool purged);
-void inbox_start(struct pg *pg, const char *user_id, const char *device_id, int64_t since,
-                 inbox_start_fn fn, void *arg);
+int inbox_start(struct pg *pg, const char *user_id, const char *device_id, int64_t since,
+                inbox_start_fn fn, void *arg);
 
 /* The device has taken everything up to cursor (never goes back; at most the newest cursor). fn
- * gets the cursor as kept; may be NULL. */
+ * gets the cursor as kept; may be NULL. Returns as inbox_read. */
 typedef void (*inbox_acked_fn)(void *arg, int err, int64_t cursor);
-void inbox_ack(struct pg *pg, const char *user_id, const char *device_id, int64_t cursor,
-               inbox_acked_fn fn, void *arg);
+int inbox_ack(struct pg *pg, const char *user_id, const char *device_id, int64_t cursor,
+              inbox_acked_fn fn, void *arg);
 
 /* Deletes rows past their time and rows older than retention_us, in bounded steps; for a timer. */
 void inbox_purge(struct pg *pg, int64_t retention_us);

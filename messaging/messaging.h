@@ -17,8 +17,8 @@
 #include "lib/io/http.h"
 #include "lib/io/pg.h"
 
-#define CONVERSATION_MAX_MEMBERS 64  /* of a group, the owner counted */
-#define CONVERSATION_MAX_NAME    100 /* characters */
+#define CONVERSATION_MAX_MEMBERS 64 /* of a group, the owner counted */
+#define CONVERSATION_MAX_NAME    80 /* characters */
 
 struct messaging;
 
@@ -39,7 +39,7 @@ void messaging_add_routes(struct messaging *m, struct http_server *s);
 struct conversation_member {
     struct id user_id;
     char username[64];
-    char display_name[256]; /* "" when not set */
+    char display_name[260]; /* "" when not set */
     char role[8];           /* "owner", "admin", "member" */
 };
 
@@ -54,11 +54,12 @@ struct conversation {
 /* c is borrowed for the call, NULL unless err is OK. ERR_NOT_FOUND: no such conversation, user not
  * a member of it, or (direct) no such user or one who blocked him: told apart by nobody. */
 typedef void (*conversation_fn)(void *arg, int err, const struct conversation *c);
-/* The members of a conversation that user_id is a member of. fn is always called later. */
-void conversation_members(struct messaging *m, const char *conversation_id, const char *user_id,
-                          conversation_fn fn, void *arg);
-/* The direct conversation of two users; made if there is none. */
-void conversation_direct(struct messaging *m, const char *user_id, const char *other_id,
+/* The members of a conversation that user_id is a member of. fn is called later unless an error is
+ * returned (that of pg_query). */
+int conversation_members(struct messaging *m, const char *conversation_id, const char *user_id,
                          conversation_fn fn, void *arg);
+/* The direct conversation of two users; made if there is none. Returns likewise. */
+int conversation_direct(struct messaging *m, const char *user_id, const char *other_id,
+                        conversation_fn fn, void *arg);
 
 #endif
