@@ -22,4 +22,18 @@ void *sdp_grow(void **array, size_t *n, size_t size, size_t max, int *err);
  * are skipped. */
 int sdp_attribute(struct sdp *s, struct sdp_media *m, const char *name, char *value);
 
+/* What our own descriptions share. Each appends lines to out. */
+int sdp_put_session(struct buf *out, const struct sdp_local *local, const char *bundle,
+                    bool extmap_allow_mixed);
+/* ice-ufrag, ice-pwd, fingerprint, setup; with candidates and their end on the BUNDLE's first one.
+ */
+int sdp_put_transport(struct buf *out, const struct sdp_local *local, const char *setup,
+                      bool candidates);
+int sdp_put_ext(struct buf *out, const struct rtp_ext_map *ext);
+/* Reads the other end's transport by the m-line that carries it. The setup role is the caller's.
+ * ERR_INVALID (credentials), ERR_UNSUPPORTED (no SHA-256 fingerprint). */
+int sdp_read_remote(struct sdp_remote *out, const struct sdp *s, const struct sdp_media *m);
+/* True when the space-separated list holds this mid. */
+bool sdp_in_bundle(const char *bundle, const char *mid);
+
 #endif
