@@ -8,7 +8,7 @@ CREATE TABLE users (
     id              uuid PRIMARY KEY,
     email           text NOT NULL CHECK (octet_length(email) BETWEEN 3 AND 254),
     username        text NOT NULL CHECK (username ~ '^[a-z0-9_.-]{3,32}$'),
-    display_name    text NOT NULL CHECK (octet_length(display_name) BETWEEN 1 AND 256),
+    display_name    text NOT NULL CHECK (octet_length(display_name) BETWEEN 1 AND 320),
     avatar_media_id uuid,
     status_text     text CHECK (octet_length(status_text) <= 560),
     password_hash   text NOT NULL,
@@ -29,7 +29,7 @@ CREATE INDEX users_display_name_prefix ON users (lower(display_name) text_patter
 CREATE TABLE devices (
     id             uuid PRIMARY KEY,
     user_id        uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    name           text NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 256),
+    name           text NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 320),
     platform       text NOT NULL CHECK (octet_length(platform) BETWEEN 1 AND 32),
     created_at     timestamptz NOT NULL DEFAULT now(),
     last_active_at timestamptz NOT NULL DEFAULT now(),
