@@ -1,0 +1,18 @@
+/* What the doctor asks of the network: does a port answer, and what. */
+#ifndef SOTTO_CTL_PROBE_H
+#define SOTTO_CTL_PROBE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Waits two seconds at most for each step. An address that means "all" ("0.0.0.0", "::", "") is
+ * asked at loopback. */
+
+/* Somebody accepts TCP connections there. */
+bool probe_tcp(const char *address, int port);
+/* GET path over plain HTTP/1.1: the status, or 0 when no answer came. body gets what fits. */
+int probe_http(const char *address, int port, const char *path, char *body, size_t cap);
+/* A STUN server answers a Binding request over UDP (RFC 8489 section 5). */
+bool probe_stun(const char *address, int port);
+
+#endif
