@@ -1,0 +1,300 @@
+import { Backoff } from "./backoff";
+import { Emitter } from "./emitter";
+import { SottoError, asSottoError } from "./errors";
+import { SlotMap } from "./slots";
+import { recordsOf, type StatsMap, type TrackStats } from "./stats";
+import {
+  inboundStats,
+  type LinkState,
+  type SendFlags,
+  type Transport,
+  type TransportEvents,
+  type TransportHost,
+} from "./transport";
+import type { ServerEvents, ViewRequest } from "./types";
+
+export const AUDIO_SLOTS = 3;
+export const VIDEO_SLOTS = 9;
+
+const HEAL_MS = 2_500;
+const RESTART_MS = 5_000;
+const CONNECT_MS = 12_000;
+const BITRATE_VIDEO = 1_500_000;
+const ASK: SendFlags = { offline: "queue", timeoutMs: 8_000 };
+
+/** Refusals after which trying again can't help. */
+const FINAL = new Set(["call_not_found", "call_ended", "not_participant", "forbidden"]);
+
+type Which = "publish" | "subscribe";
+
+interface Side {
+  which: Which;
+  peer: RTCPeerConnection;
+}
+
+/**
+ * Two peer connections to the forwarding unit: one that publishes (we offer) and one that
+ * subscribes (it offers) with a fixed number of slots. When a connection is lost, ICE is restarted;
+ * when that doesn't help, or the unit itself was restarted, both are built anew, again and again
+ * until the call ends.
+ */
+export class SfuTransport extends Emitter<TransportEvents> implements Transport {
+  readonly kind = "sfu";
+  link: LinkState = "connecting";
+  /** How many times the pair of connections was built: 1 for a call without trouble. */
+  generation = 0;
+  readonly slots = new SlotMap();
+  private readonly host: TransportHost;
+  private publish: Side | null = null;
+  private subscribe: Side | null = null;
+  private audioSender: RTCRtpSender | null = null;
+  private videoSender: RTCRtpSender | null = null;
+  private view: ViewRequest[] | null = null;
+  private healTimer: ReturnType<typeof setTimeout> | undefined;
+  private retryTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly backoff = new Backoff({ baseMs: 400, maxMs: 3_000 });
+
+  constructor(host: TransportHost) {
+    super();
+    this.host = host;
+  }
+
+  start(): void {
+    this.rebuild();
+  }
+
+  close(): void {
+    if (this.link === "closed") return;
+    this.generation += 1;
+    this.dropPeers();
+    this.link = "closed";
+    this.removeAll();
+  }
+
+  /** Both connections anew: the unit lost its state, or a connection could not be saved. */
+  rebuild(): void {
+    if (this.link === "closed") return;
+    this.generation += 1;
+    const generation = this.generation;
+    this.dropPeers();
+    this.slots.clear();
+    this.setLink(this.link === "connecting" ? "connecting" : "interrupted");
+    this.build(generation).catch((error: unknown) => {
+      this.buildFailed(generation, asSottoError(error));
+    });
+  }
+
+  async updateTracks(): Promise<void> {
+    await this.audioSender?.replaceTrack(this.host.audioTrack());
+    await this.videoSender?.replaceTrack(this.host.videoTrack());
+  }
+
+  recover(): void {
+    if (this.link === "connected" || this.link === "closed") return;
+    if (this.publish && this.subscribe) this.restart();
+  }
+
+  onSlots(event: ServerEvents["sfu_slots"]): void {
+    this.slots.update(event.audio, event.video);
+    this.emit("tracks", undefined);
+  }
+
+  /** Which participants the video slots should carry. Without it the server fills them. */
+  async setView(video: ViewRequest[]): Promise<void> {
+    this.view = video;
+    await this.host.request("sfu_view", { callId: this.host.callId, video });
+  }
+
+  remoteVideo(participantId: string): MediaStreamTrack | null {
+    return this.receiverOf(this.slots.videoMid(participantId))?.track ?? null;
+  }
+
+  remoteAudio(participantId: string): MediaStreamTrack | null {
+    return this.receiverOf(this.slots.audioMid(participantId))?.track ?? null;
+  }
+
+  /** All audio slots: who is in them changes while they play. */
+  audio(): MediaStreamTrack[] {
+    return (this.subscribe?.peer.getReceivers() ?? [])
+      .map((receiver) => receiver.track)
+      .filter((track) => track.kind === "audio");
+  }
+
+  async stats(): Promise<StatsMap[]> {
+    const sides = [this.publish, this.subscribe].filter((side) => side !== null);
+    return Promise.all(sides.map(async ({ peer }) => recordsOf(await peer.getStats())));
+  }
+
+  trackStats(participantId: string): Promise<TrackStats> {
+    return inboundStats([
+      this.receiverOf(this.slots.audioMid(participantId)),
+      this.receiverOf(this.slots.videoMid(participantId)),
+    ]);
+  }
+
+  /* Building */
+
+  private async build(generation: number): Promise<void> {
+    this.publish = this.open("publish", generation);
+    this.subscribe = this.open("subscribe", generation);
+    this.healTimer = setTimeout(() => {
+      if (generation === this.generation) this.rebuild();
+    }, CONNECT_MS);
+    await Promise.all([
+      this.offerPublish(this.publish.peer, false),
+      this.answerSubscribe(this.subscribe.peer, generation),
+    ]);
+    if (generation === this.generation && this.view) await this.setView(this.view);
+  }
+
+  private buildFailed(generation: number, error: SottoError): void {
+    if (generation !== this.generation || this.link === "closed") return;
+    this.dropPeers();
+    if (FINAL.has(error.code)) {
+      this.emit("error", error);
+      this.setLink("failed");
+      return;
+    }
+    if (this.link === "connected") this.setLink("interrupted");
+    this.retryTimer = setTimeout(
+      () => {
+        if (generation === this.generation) this.rebuild();
+      },
+      this.backoff.next(error.retryAfterMs ?? 300),
+    );
+  }
+
+  private open(which: Which, generation: number): Side {
+    const peer = this.host.createPeer({
+      iceServers: this.host.iceServers,
+      iceTransportPolicy: this.host.iceTransportPolicy,
+      bundlePolicy: "max-bundle",
+    });
+    peer.onconnectionstatechange = () => {
+      if (generation === this.generation) this.onConnection();
+    };
+    if (which === "subscribe") {
+      peer.ontrack = () => {
+        if (generation === this.generation) this.emit("tracks", undefined);
+      };
+      return { which, peer };
+    }
+    this.audioSender = peer.addTransceiver(this.host.audioTrack() ?? "audio", {
+      direction: "sendonly",
+    }).sender;
+    this.videoSender = peer.addTransceiver(this.host.videoTrack() ?? "video", {
+      direction: "sendonly",
+      sendEncodings: [{ maxBitrate: BITRATE_VIDEO }],
+    }).sender;
+    return { which, peer };
+  }
+
+  /** The unit answers with its candidates in the SDP and finds ours by their checks: it is
+   *  ICE-lite, so nothing is trickled. */
+  private async offerPublish(peer: RTCPeerConnection, restart: boolean): Promise<void> {
+    await peer.setLocalDescription(await peer.createOffer(restart ? { iceRestart: true } : {}));
+    const sdp = peer.localDescription?.sdp ?? "";
+    const data = { callId: this.host.callId, sdp };
+    const answer = restart
+      ? await this.host.request<{ sdp: string }>("sfu_ice_restart", { ...data, which: "publish" }, ASK)
+      : await this.host.request<{ sdp: string }>("sfu_publish", data, ASK);
+    if (peer.signalingState === "closed") return;
+    await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+  }
+
+  private async answerSubscribe(peer: RTCPeerConnection, generation: number): Promise<void> {
+    const offer = await this.host.request<{ sdp: string }>(
+      "sfu_subscribe",
+      { callId: this.host.callId, audioSlots: AUDIO_SLOTS, videoSlots: VIDEO_SLOTS },
+      ASK,
+    );
+    if (generation === this.generation) await this.answer(peer, offer.sdp);
+  }
+
+  private async answer(peer: RTCPeerConnection, sdp: string): Promise<void> {
+    if (peer.signalingState === "closed") return;
+    await peer.setRemoteDescription({ type: "offer", sdp });
+    await peer.setLocalDescription(await peer.createAnswer());
+    await this.host.request(
+      "sfu_answer",
+      { callId: this.host.callId, sdp: peer.localDescription?.sdp ?? "" },
+      ASK,
+    );
+  }
+
+  /* Keeping it up */
+
+  private onConnection(): void {
+    const states = [this.publish, this.subscribe].map((side) => side?.peer.connectionState);
+    if (states.every((state) => state === "connected")) {
+      clearTimeout(this.healTimer);
+      this.backoff.reset();
+      this.setLink("connected");
+      return;
+    }
+    if (states.includes("failed")) {
+      this.rebuild();
+      return;
+    }
+    if (states.includes("disconnected")) {
+      this.setLink("interrupted");
+      clearTimeout(this.healTimer);
+      this.healTimer = setTimeout(() => {
+        this.restart();
+      }, HEAL_MS);
+    }
+  }
+
+  private restart(): void {
+    const generation = this.generation;
+    clearTimeout(this.healTimer);
+    this.healTimer = setTimeout(() => {
+      if (generation === this.generation) this.rebuild();
+    }, RESTART_MS);
+    this.restartIce().catch(() => {
+      // Most likely the unit no longer knows us: only a new pair of connections helps.
+      if (generation === this.generation) this.rebuild();
+    });
+  }
+
+  private async restartIce(): Promise<void> {
+    const { publish, subscribe } = this;
+    if (publish && publish.peer.connectionState !== "connected") {
+      await this.offerPublish(publish.peer, true);
+    }
+    if (subscribe && subscribe.peer.connectionState !== "connected") {
+      const offer = await this.host.request<{ sdp: string }>(
+        "sfu_ice_restart",
+        { callId: this.host.callId, which: "subscribe" },
+        ASK,
+      );
+      await this.answer(subscribe.peer, offer.sdp);
+    }
+  }
+
+  private dropPeers(): void {
+    clearTimeout(this.healTimer);
+    clearTimeout(this.retryTimer);
+    for (const side of [this.publish, this.subscribe]) {
+      if (!side) continue;
+      side.peer.onconnectionstatechange = null;
+      side.peer.ontrack = null;
+      side.peer.close();
+    }
+    this.publish = null;
+    this.subscribe = null;
+    this.audioSender = null;
+    this.videoSender = null;
+  }
+
+  private receiverOf(mid: string | null): RTCRtpReceiver | undefined {
+    if (mid === null) return undefined;
+    return this.subscribe?.peer.getTransceivers().find((item) => item.mid === mid)?.receiver;
+  }
+
+  private setLink(link: LinkState): void {
+    if (this.link === link || this.link === "closed") return;
+    this.link = link;
+    this.emit("link", link);
+  }
+}
