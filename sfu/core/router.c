@@ -1,0 +1,372 @@
+#include "sfu/core/router.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "lib/base/err.h"
+
+struct router {
+    struct router_limits limits;
+    struct packet_pool *pool;
+    struct room *rooms; /* uthash by id; hashed by control calls only */
+    uint32_t next_source;
+    bool pending; /* something may be to be told */
+    struct forward *forward;
+    size_t forward_cap; /* at least all slots that there are: grown when one subscribes */
+    size_t n_slots;
+};
+
+struct router *router_new(const struct router_limits *limits)
+{
+    struct router *r = calloc(1, sizeof *r);
+    if (!r) {
+        return NULL;
+    }
+    r->limits = *limits;
+    r->next_source = 1;
+    r->pool = packet_pool_new(limits->pool_packets);
+    if (!r->pool) {
+        free(r);
+        return NULL;
+    }
+    return r;
+}
+
+void router_free(struct router *r)
+{
+    struct room *room, *tmp;
+    if (!r) {
+        return;
+    }
+    HASH_ITER(hh, r->rooms, room, tmp)
+    {
+        HASH_DEL(r->rooms, room);
+        room_free(room);
+    }
+    packet_pool_free(r->pool);
+    free(r->forward);
+    free(r);
+}
+
+struct packet_pool *router_pool(struct router *r)
+{
+    return r->pool;
+}
+
+/* ---- control ---- */
+
+struct room *router_room(const struct router *r, const struct id *id)
+{
+    struct room *room;
+    HASH_FIND(hh, r->rooms, id, sizeof *id, room);
+    return room;
+}
+
+struct room *router_rooms(const struct router *r)
+{
+    return r->rooms;
+}
+
+size_t router_room_count(const struct router *r)
+{
+    return HASH_COUNT(r->rooms);
+}
+
+struct participant *router_find(const struct router *r, const struct id *room, uint32_t number)
+{
+    const struct room *found = router_room(r, room);
+    return found ? room_find(found, number) : NULL;
+}
+
+static void drop_room_if_empty(struct router *r, struct room *room)
+{
+    if (room_size(room) == 0) {
+        HASH_DEL(r->rooms, room);
+        room_free(room);
+    }
+}
+
+static int join(struct router *r, const struct id *id, uint32_t number, struct participant **out)
+{
+    struct room *room = router_room(r, id);
+    if (!room) {
+        if (HASH_COUNT(r->rooms) >= r->limits.max_rooms) {
+            return ERR_LIMIT;
+        }
+        room = room_new(id);
+        if (!room) {
+            return ERR_NOMEM;
+        }
+        HASH_ADD(hh, r->rooms, id, sizeof room->id, room);
+    }
+    struct participant *p = room_join(room, number);
+    if (!p) {
+        int err = room_size(room) >= ROOM_MAX_PARTICIPANTS ? ERR_LIMIT : ERR_NOMEM;
+        drop_room_if_empty(r, room);
+        return err;
+    }
+    *out = p;
+    return OK;
+}
+
+static void leave_if_idle(struct router *r, struct participant *p)
+{
+    struct room *room = p->room;
+    room_leave_if_idle(room, p);
+    drop_room_if_empty(r, room);
+}
+
+static void free_publisher(struct router *r, struct publisher *p, int64_t now_us)
+{
+    room_detach(p->room, p->track, p->n_tracks, now_us);
+    publisher_free(p);
+    r->pending = true;
+}
+
+int router_publish(struct router *r, const struct id *room, uint32_t number,
+                   const struct sdp_publish *sdp, uint32_t random, int64_t now_us,
+                   struct publisher **out)
+{
+    struct participant *p;
+    int err = join(r, room, number, &p);
+    if (err) {
+        return err;
+    }
+    struct publisher *fresh =
+        publisher_new(p->room, number, sdp, r->next_source, random, r->limits.cache_us);
+    if (!fresh) {
+        leave_if_idle(r, p);
+        return ERR_NOMEM;
+    }
+    r->next_source += SDP_MAX_TRACKS;
+    if (p->publisher) {
+        free_publisher(r, p->publisher, now_us);
+    }
+    p->publisher = fresh;
+    room_assign(p->room, now_us);
+    *out = fresh;
+    return OK;
+}
+
+int router_republish(struct router *r, struct publisher *p, const struct sdp_publish *sdp,
+                     int64_t now_us)
+{
+    struct track *gone[SDP_MAX_TRACKS];
+    size_t n_gone = 0;
+    int err = publisher_update(p, sdp, r->next_source, gone, &n_gone);
+    if (err) {
+        return err;
+    }
+    r->next_source += SDP_MAX_TRACKS;
+    room_detach(p->room, gone, n_gone, now_us);
+    for (size_t i = 0; i < n_gone; i++) {
+        track_free(gone[i]);
+    }
+    room_assign(p->room, now_us);
+    r->pending = true;
+    return OK;
+}
+
+void router_publisher_ready(struct router *r, struct publisher *p, int64_t now_us)
+{
+    p->ready = true;
+    room_assign(p->room, now_us);
+    r->pending = true;
+}
+
+void router_unpublish(struct router *r, struct publisher *p, int64_t now_us)
+{
+    struct room *room = p->room;
+    struct participant *who = room_find(room, p->number);
+    who->publisher = NULL;
+    free_publisher(r, p, now_us);
+    room_assign(room, now_us);
+    leave_if_idle(r, who);
+}
+
+static int grow_forwards(struct router *r, size_t more)
+{
+    size_t need = r->n_slots + more;
+    if (need > r->forward_cap) {
+        size_t cap = need * 2;
+        struct forward *f = realloc(r->forward, cap * sizeof *f);
+        if (!f) {
+            return ERR_NOMEM;
+        }
+        r->forward = f;
+        r->forward_cap = cap;
+    }
+    r->n_slots = need;
+    return OK;
+}
+
+static void free_subscriber(struct router *r, struct subscriber *s)
+{
+    r->n_slots -= (size_t)s->n_audio + s->n_video;
+    subscriber_free(s);
+}
+
+int router_subscribe(struct router *r, const struct id *room, uint32_t number, uint32_t n_audio,
+                     uint32_t n_video, uint64_t random, int64_t now_us, struct subscriber **out)
+{
+    struct participant *p;
+    struct subscriber *fresh;
+    (void)now_us;
+    int err = join(r, room, number, &p);
+    if (err) {
+        return err;
+    }
+    err = subscriber_new(&fresh, p->room, number, n_audio, n_video, random);
+    if (!err) {
+        err = grow_forwards(r, (size_t)n_audio + n_video);
+        if (err) {
+            subscriber_free(fresh);
+        }
+    }
+    if (err) {
+        leave_if_idle(r, p);
+        return err;
+    }
+    if (p->subscriber) {
+        free_subscriber(r, p->subscriber);
+    }
+    p->subscriber = fresh;
+    *out = fresh;
+    return OK;
+}
+
+void router_subscriber_ready(struct router *r, struct subscriber *s, int64_t now_us)
+{
+    s->ready = true;
+    s->slots_changed = true;
+    room_assign_one(s->room, s, now_us);
+    r->pending = true;
+}
+
+void router_unsubscribe(struct router *r, struct subscriber *s, int64_t now_us)
+{
+    struct participant *who = room_find(s->room, s->number);
+    (void)now_us;
+    who->subscriber = NULL;
+    free_subscriber(r, s);
+    leave_if_idle(r, who);
+}
+
+int router_view(struct router *r, struct subscriber *s, const struct room_view *view, size_t n,
+                int64_t now_us)
+{
+    r->pending = true;
+    return room_view(s->room, s, view, n, now_us);
+}
+
+/* ---- packets ---- */
+
+static size_t map_to_slots(struct router *r, struct track *t, const struct packet *k)
+{
+    struct slot *slot;
+    size_t n = 0;
+    DL_FOREACH(t->feeds, slot)
+    {
+        if (slot_map(slot, k, &r->forward[n].to)) {
+            r->forward[n++].slot = slot;
+        }
+    }
+    return n;
+}
+
+const struct forward *router_packet(struct router *r, struct publisher *p, struct packet *k,
+                                    size_t *n, struct track **owner)
+{
+    bool retransmitted, woke;
+    struct slot *slot;
+    *n = 0;
+    struct track *t = *owner = publisher_find(p, k, &retransmitted);
+    if (!t) {
+        return r->forward;
+    }
+    enum track_verdict verdict = track_input(t, k, retransmitted, &woke);
+    if (verdict == TRACK_PADDING) {
+        DL_FOREACH(t->feeds, slot)
+        {
+            rewriter_skip(&slot->rewriter, t->source, k->ext_seq);
+        }
+    } else if (verdict == TRACK_FORWARD) {
+        if (t->sdp.kind == SDP_AUDIO) {
+            room_hear(p->room, t, k);
+        }
+        *n = map_to_slots(r, t, k);
+    }
+    if (woke && t->sdp.kind == SDP_VIDEO) {
+        DL_FOREACH(t->feeds, slot)
+        {
+            slot->subscriber->slots_changed = true;
+        }
+        r->pending = true;
+    }
+    return r->forward;
+}
+
+/* ---- time and events ---- */
+
+void router_tick(struct router *r, int64_t now_us)
+{
+    struct room *room, *tmp;
+    HASH_ITER(hh, r->rooms, room, tmp)
+    {
+        r->pending |= room_tick(room, now_us);
+    }
+}
+
+static struct subscriber *next_changed(const struct room *room)
+{
+    struct participant *p, *tmp;
+    HASH_ITER(hh, room->participants, p, tmp)
+    {
+        if (p->subscriber && p->subscriber->ready && p->subscriber->slots_changed) {
+            return p->subscriber;
+        }
+    }
+    return NULL;
+}
+
+bool router_poll(struct router *r, int64_t now_us, struct router_event *out)
+{
+    struct room *room, *tmp;
+    if (!r->pending) {
+        return false;
+    }
+    HASH_ITER(hh, r->rooms, room, tmp)
+    {
+        struct subscriber *s = next_changed(room);
+        if (s) {
+            s->slots_changed = false;
+            *out = (struct router_event){.type = ROUTER_SLOTS, .room = room, .subscriber = s};
+            return true;
+        }
+        if (room->speakers_changed && now_us - room->speakers_us >= ROOM_SPEAKERS_US) {
+            room->speakers_changed = false;
+            room->speakers_us = now_us;
+            *out = (struct router_event){.type = ROUTER_SPEAKERS, .room = room};
+            return true;
+        }
+    }
+    r->pending = false;
+    return false;
+}
+
+void router_tell_all(struct router *r)
+{
+    struct room *room, *tmp;
+    struct participant *p, *ptmp;
+    HASH_ITER(hh, r->rooms, room, tmp)
+    {
+        room->speakers_changed = true;
+        HASH_ITER(hh, room->participants, p, ptmp)
+        {
+            if (p->subscriber) {
+                p->subscriber->slots_changed = true;
+            }
+        }
+    }
+    r->pending = true;
+}

@@ -1,0 +1,68 @@
+/* One outgoing stream of a subscriber: an m-line with one SSRC for its whole life, fed by one track
+ * at a time. Writes packets as they leave: our SSRC, numbers, payload type and extensions, the
+ * publisher's number as CSRC. */
+#ifndef SOTTO_SFU_CORE_SLOT_H
+#define SOTTO_SFU_CORE_SLOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/proto/sdp_subscribe.h"
+#include "sfu/core/rewriter.h"
+#include "sfu/core/srtp_writer.h"
+#include "sfu/core/track.h"
+
+struct subscriber;
+
+/* What the viewer asked for (sfu_view). */
+struct slot_wish {
+    uint32_t participant; /* 0: nobody */
+    enum sdp_source source;
+    uint32_t max_height; /* 0: any */
+    int32_t priority;
+};
+
+struct slot {
+    struct subscriber *subscriber;
+    enum sdp_kind kind;
+    uint32_t index; /* among the slots of its kind */
+    char mid[8];
+    uint8_t mid_len;
+    uint32_t ssrc, rtx_ssrc;
+    bool accepted; /* by the answer */
+    bool rtx;
+    struct rtp_ext_map ext;
+    struct slot_wish wish;
+    uint32_t key;        /* who is in it, as the room's ranking knows him; 0: nobody */
+    struct track *track; /* NULL: nobody */
+    bool waiting;        /* for a keyframe */
+    struct rewriter rewriter;
+    uint16_t rtx_seq;
+    struct srtp_stream stream, rtx_stream; /* rollover state, for the shell's writer */
+    int64_t last_us;                       /* newest packet sent; 0: none */
+    uint32_t last_ts;                      /* its timestamp */
+    uint32_t packets, octets;              /* sent, for sender reports */
+    uint8_t fraction_lost;                 /* of the last receiver report */
+    int64_t rtt_us;                        /* -1: not known */
+    uint64_t resent;
+    struct slot *prev, *next; /* among the slots of its track */
+};
+
+/* random: 64 bits for the first sequence numbers and timestamp. */
+void slot_init(struct slot *s, struct subscriber *sub, enum sdp_kind kind, uint32_t index,
+               uint32_t ssrc, uint32_t rtx_ssrc, uint64_t random);
+/* Puts the track (NULL: nobody) into the slot and takes the one before out; asks for a keyframe. */
+void slot_set_track(struct slot *s, struct track *t, int64_t now_us);
+
+/* Maps a packet of its track. False when it isn't to be sent (no keyframe yet, no place). */
+bool slot_map(struct slot *s, const struct packet *k, struct rewritten *to);
+/* The packet as it leaves, unencrypted, at dst: returns its length and *header_len; ERR_TOO_LARGE.
+ */
+int slot_write(struct slot *s, struct packet *k, const struct rewritten *to, uint8_t *dst,
+               size_t cap, size_t *header_len);
+/* The same as a retransmission (RFC 4588) on the slot's RTX stream. */
+int slot_write_rtx(struct slot *s, struct packet *k, const struct rewritten *to, uint8_t *dst,
+                   size_t cap, size_t *header_len);
+
+#endif

@@ -1,0 +1,367 @@
+#include "sfu/shell/dtls.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "lib/base/crypto.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+
+#define CERT_LIFE_S   (30L * 24 * 3600)
+#define UDP_IP6_BYTES 48 /* what IPv6 and UDP take of the link's MTU */
+
+struct dtls_context {
+    SSL_CTX *ssl;
+    BIO_METHOD *method;
+    uint8_t fingerprint[DTLS_FINGERPRINT_LEN];
+};
+
+struct dtls {
+    SSL *ssl;
+    enum dtls_state state;
+    bool client;
+    bool has_fingerprint;
+    uint8_t fingerprint[DTLS_FINGERPRINT_LEN];
+    dtls_send_fn send;
+    void *arg;
+    const uint8_t *in; /* the datagram being read, borrowed; NULL when read */
+    size_t in_len;
+};
+
+/* ---- the BIO: one read is one datagram, one write is one datagram ---- */
+
+static int bio_read(BIO *b, char *out, int cap)
+{
+    struct dtls *d = BIO_get_data(b);
+    BIO_clear_retry_flags(b);
+    if (!d->in || cap <= 0) {
+        BIO_set_retry_read(b);
+        return -1;
+    }
+    size_t n = d->in_len < (size_t)cap ? d->in_len : (size_t)cap;
+    memcpy(out, d->in, n);
+    d->in = NULL;
+    return (int)n;
+}
+
+static int bio_write(BIO *b, const char *data, int len)
+{
+    struct dtls *d = BIO_get_data(b);
+    BIO_clear_retry_flags(b);
+    if (len > 0) {
+        d->send(d->arg, (const uint8_t *)data, (size_t)len);
+    }
+    return len;
+}
+
+/* Everything unknown is answered 0: OpenSSL asks about kernel TLS, and a 1 would be believed. */
+static long bio_ctrl(BIO *b, int cmd, long num, void *ptr)
+{
+    (void)b;
+    (void)num;
+    (void)ptr;
+    switch (cmd) {
+    case BIO_CTRL_FLUSH:
+        return 1;
+    case BIO_CTRL_DGRAM_QUERY_MTU:
+    case BIO_CTRL_DGRAM_GET_FALLBACK_MTU:
+        return DTLS_LINK_MTU;
+    case BIO_CTRL_DGRAM_GET_MTU_OVERHEAD:
+        return UDP_IP6_BYTES;
+    default:
+        return 0;
+    }
+}
+
+static BIO_METHOD *bio_method_new(void)
+{
+    int index = BIO_get_new_index();
+    BIO_METHOD *m = index < 0 ? NULL : BIO_meth_new(index | BIO_TYPE_SOURCE_SINK, "datagram");
+    if (m) {
+        BIO_meth_set_read(m, bio_read);
+        BIO_meth_set_write(m, bio_write);
+        BIO_meth_set_ctrl(m, bio_ctrl);
+    }
+    return m;
+}
+
+/* ---- the certificate ---- */
+
+static int verify_later(int ok, X509_STORE_CTX *ctx)
+{
+    /* The certificate is self-signed by design; its hash is compared to the SDP's after. */
+    (void)ok;
+    (void)ctx;
+    return 1;
+}
+
+static X509 *make_certificate(EVP_PKEY *key)
+{
+    uint8_t serial[8];
+    random_bytes(serial, sizeof serial);
+    uint64_t number = 0;
+    memcpy(&number, serial, sizeof number);
+
+    X509 *x = X509_new();
+    if (!x) {
+        return NULL;
+    }
+    X509_NAME *name = X509_get_subject_name(x);
+    bool ok = X509_set_version(x, X509_VERSION_3) == 1 &&
+              ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), number >> 1) == 1 &&
+              X509_gmtime_adj(X509_getm_notBefore(x), -3600) != NULL &&
+              X509_gmtime_adj(X509_getm_notAfter(x), CERT_LIFE_S) != NULL &&
+              X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)"sfu", -1, -1,
+                                         0) == 1 &&
+              X509_set_issuer_name(x, name) == 1 && X509_set_pubkey(x, key) == 1 &&
+              X509_sign(x, key, EVP_sha256()) > 0;
+    if (!ok) {
+        X509_free(x);
+        return NULL;
+    }
+    return x;
+}
+
+static int context_setup(struct dtls_context *c)
+{
+    int err = ERR_NOMEM;
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = key ? make_certificate(key) : NULL;
+    unsigned len = sizeof c->fingerprint;
+    c->method = bio_method_new();
+    c->ssl = SSL_CTX_new(DTLS_method());
+    if (!cert || !c->method || !c->ssl) {
+        goto out;
+    }
+    SSL_CTX_set_options(c->ssl, SSL_OP_NO_QUERY_MTU | SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
+                                    SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_later);
+    SSL_CTX_set_read_ahead(c->ssl, 1);
+    /* SSL_CTX_set_tlsext_use_srtp answers 0 when it worked. */
+    bool ok =
+        SSL_CTX_set_min_proto_version(c->ssl, DTLS1_2_VERSION) == 1 &&
+        SSL_CTX_set_cipher_list(c->ssl, "ECDHE-ECDSA-AES128-GCM-SHA256:"
+                                        "ECDHE-ECDSA-CHACHA20-POLY1305:"
+                                        "ECDHE-ECDSA-AES256-GCM-SHA384:"
+                                        "ECDHE-ECDSA-AES128-SHA") == 1 &&
+        SSL_CTX_set_tlsext_use_srtp(
+            c->ssl, "SRTP_AEAD_AES_128_GCM:SRTP_AEAD_AES_256_GCM:SRTP_AES128_CM_SHA1_80") == 0 &&
+        SSL_CTX_use_certificate(c->ssl, cert) == 1 && SSL_CTX_use_PrivateKey(c->ssl, key) == 1 &&
+        X509_digest(cert, EVP_sha256(), c->fingerprint, &len) == 1;
+    err = ok ? OK : ERR_NOMEM;
+out:
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return err;
+}
+
+int dtls_context_new(struct dtls_context **out)
+{
+    struct dtls_context *c = calloc(1, sizeof *c);
+    int err = c ? context_setup(c) : ERR_NOMEM;
+    if (err) {
+        dtls_context_free(c);
+        return err;
+    }
+    *out = c;
+    return OK;
+}
+
+void dtls_context_free(struct dtls_context *c)
+{
+    if (c) {
+        SSL_CTX_free(c->ssl);
+        BIO_meth_free(c->method);
+        free(c);
+    }
+}
+
+const uint8_t *dtls_context_fingerprint(const struct dtls_context *c)
+{
+    return c->fingerprint;
+}
+
+/* ---- an association ---- */
+
+static void check_fingerprint(struct dtls *d)
+{
+    X509 *peer = SSL_get1_peer_certificate(d->ssl);
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    bool same = peer && X509_digest(peer, EVP_sha256(), digest, &len) == 1 &&
+                len == DTLS_FINGERPRINT_LEN &&
+                equal_constant_time(digest, d->fingerprint, DTLS_FINGERPRINT_LEN);
+    X509_free(peer);
+    d->state = same ? DTLS_READY : DTLS_FAILED;
+}
+
+static void handshake(struct dtls *d)
+{
+    int n = SSL_do_handshake(d->ssl);
+    if (n == 1) {
+        d->state = DTLS_UNVERIFIED;
+        if (d->has_fingerprint) {
+            check_fingerprint(d);
+        }
+        return;
+    }
+    int why = SSL_get_error(d->ssl, n);
+    if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) {
+        unsigned long code = ERR_peek_last_error();
+        const char *reason = ERR_reason_error_string(code);
+        LOG_D("dtls_failed", "reason=\"%s\"", reason ? reason : "");
+        d->state = DTLS_FAILED;
+    }
+}
+
+/* After the handshake: retransmitted flights are answered inside SSL_read, alerts end it, and
+ * application data (there is none in this use) is thrown away. */
+static void read_on(struct dtls *d)
+{
+    uint8_t sink[256];
+    while (SSL_read(d->ssl, sink, sizeof sink) > 0) {
+    }
+    if (SSL_get_shutdown(d->ssl) & SSL_RECEIVED_SHUTDOWN) {
+        d->state = DTLS_CLOSED;
+    }
+}
+
+int dtls_new(struct dtls **out, struct dtls_context *c, bool client, dtls_send_fn send, void *arg)
+{
+    struct dtls *d = calloc(1, sizeof *d);
+    BIO *bio = d ? BIO_new(c->method) : NULL;
+    SSL *ssl = bio ? SSL_new(c->ssl) : NULL;
+    if (!ssl) {
+        BIO_free(bio);
+        free(d);
+        return ERR_NOMEM;
+    }
+    d->ssl = ssl;
+    d->client = client;
+    d->send = send;
+    d->arg = arg;
+    BIO_set_data(bio, d);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl, bio, bio);
+    DTLS_set_link_mtu(ssl, DTLS_LINK_MTU);
+    *out = d;
+    if (client) {
+        SSL_set_connect_state(ssl);
+        ERR_clear_error();
+        handshake(d);
+    } else {
+        SSL_set_accept_state(ssl);
+    }
+    return OK;
+}
+
+void dtls_free(struct dtls *d)
+{
+    if (d) {
+        SSL_free(d->ssl);
+        free(d);
+    }
+}
+
+void dtls_set_fingerprint(struct dtls *d, const uint8_t fingerprint[DTLS_FINGERPRINT_LEN])
+{
+    memcpy(d->fingerprint, fingerprint, DTLS_FINGERPRINT_LEN);
+    d->has_fingerprint = true;
+    if (d->state == DTLS_UNVERIFIED) {
+        check_fingerprint(d);
+    }
+}
+
+void dtls_input(struct dtls *d, const uint8_t *data, size_t len)
+{
+    if (d->state == DTLS_FAILED || d->state == DTLS_CLOSED || len == 0) {
+        return;
+    }
+    ERR_clear_error();
+    d->in = data;
+    d->in_len = len;
+    if (d->state == DTLS_HANDSHAKE) {
+        handshake(d);
+    } else {
+        read_on(d);
+    }
+    d->in = NULL;
+}
+
+enum dtls_state dtls_state(const struct dtls *d)
+{
+    return d->state;
+}
+
+bool dtls_is_client(const struct dtls *d)
+{
+    return d->client;
+}
+
+int64_t dtls_timeout_us(struct dtls *d)
+{
+    struct timeval tv;
+    if (d->state != DTLS_HANDSHAKE || !DTLSv1_get_timeout(d->ssl, &tv)) {
+        return -1;
+    }
+    return (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
+}
+
+void dtls_timeout(struct dtls *d)
+{
+    if (d->state == DTLS_HANDSHAKE) {
+        ERR_clear_error();
+        if (DTLSv1_handle_timeout(d->ssl) < 0) {
+            d->state = DTLS_FAILED;
+        }
+    }
+}
+
+int dtls_export_keys(struct dtls *d, struct dtls_keys *out)
+{
+    if (d->state != DTLS_READY) {
+        return ERR_WRONG_STATE;
+    }
+    const SRTP_PROTECTION_PROFILE *p = SSL_get_selected_srtp_profile(d->ssl);
+    if (!p) {
+        return ERR_UNSUPPORTED;
+    }
+    struct dtls_keys k = {.profile = (enum dtls_srtp_profile)p->id};
+    k.key_len = k.profile == DTLS_AEAD_AES_256_GCM ? 32 : 16;
+    k.salt_len = k.profile == DTLS_AES128_CM_SHA1_80 ? 14 : 12;
+
+    static const char label[] = "EXTRACTOR-dtls_srtp";
+    uint8_t m[2 * (32 + 14)];
+    size_t n = 2 * (k.key_len + k.salt_len);
+    if (SSL_export_keying_material(d->ssl, m, n, label, sizeof label - 1, NULL, 0, 0) != 1) {
+        return ERR_UNSUPPORTED;
+    }
+    /* client key, server key, client salt, server salt (RFC 5764 section 4.2) */
+    const uint8_t *key[2] = {m, m + k.key_len};
+    const uint8_t *salt[2] = {m + 2 * k.key_len, m + 2 * k.key_len + k.salt_len};
+    int us = d->client ? 0 : 1;
+    memcpy(k.local_key, key[us], k.key_len);
+    memcpy(k.local_salt, salt[us], k.salt_len);
+    memcpy(k.remote_key, key[!us], k.key_len);
+    memcpy(k.remote_salt, salt[!us], k.salt_len);
+    *out = k;
+    OPENSSL_cleanse(m, sizeof m);
+    OPENSSL_cleanse(&k, sizeof k);
+    return OK;
+}
+
+void dtls_close(struct dtls *d)
+{
+    if (d->state == DTLS_READY || d->state == DTLS_UNVERIFIED) {
+        ERR_clear_error();
+        (void)SSL_shutdown(d->ssl);
+        d->state = DTLS_CLOSED;
+    }
+}

@@ -1,0 +1,84 @@
+#include "sfu/shell/sfu_metrics.h"
+
+#include "lib/base/metrics.h"
+
+#define DROPPED "sotto_sfu_dropped_packets_total"
+#define DROPHLP "Packets dropped, by reason"
+#define COUNTER(n, l, h)                                                                           \
+    {                                                                                              \
+        .name = n, .labels = l, .help = h, .kind = METRIC_COUNTER                                  \
+    }
+#define GAUGE(n, h)                                                                                \
+    {                                                                                              \
+        .name = n, .help = h, .kind = METRIC_GAUGE                                                 \
+    }
+
+static struct metric table[SFU_METRICS] = {
+    [SFU_RECEIVED_PACKETS] =
+        COUNTER("sotto_sfu_received_packets_total", NULL, "Datagrams that came in"),
+    [SFU_RECEIVED_BYTES] = COUNTER("sotto_sfu_received_bytes_total", NULL, "Their bytes"),
+    [SFU_FORWARDED_PACKETS] =
+        COUNTER("sotto_sfu_forwarded_packets_total", NULL, "RTP packets sent to subscribers"),
+    [SFU_FORWARDED_BYTES] = COUNTER("sotto_sfu_forwarded_bytes_total", NULL, "Their bytes"),
+    [SFU_DROP_UNKNOWN_ADDRESS] = COUNTER(DROPPED, "reason=\"unknown_address\"", DROPHLP),
+    [SFU_DROP_UNKNOWN_KIND] = COUNTER(DROPPED, "reason=\"unknown_kind\"", DROPHLP),
+    [SFU_DROP_NO_KEYS] = COUNTER(DROPPED, "reason=\"no_keys\"", DROPHLP),
+    [SFU_DROP_SRTP_AUTH] = COUNTER(DROPPED, "reason=\"srtp_auth\"", DROPHLP),
+    [SFU_DROP_SRTP_REPLAY] = COUNTER(DROPPED, "reason=\"srtp_replay\"", DROPHLP),
+    [SFU_DROP_MALFORMED] = COUNTER(DROPPED, "reason=\"malformed\"", DROPHLP),
+    [SFU_DROP_UNKNOWN_SSRC] = COUNTER(DROPPED, "reason=\"unknown_ssrc\"", DROPHLP),
+    [SFU_DROP_TOO_LARGE] = COUNTER(DROPPED, "reason=\"too_large\"", DROPHLP),
+    [SFU_DROP_POOL] = COUNTER(DROPPED, "reason=\"pool_empty\"", DROPHLP),
+    [SFU_DROP_SEND] = COUNTER(DROPPED, "reason=\"send_refused\"", DROPHLP),
+    [SFU_ROOMS] = GAUGE("sotto_sfu_rooms", "Rooms"),
+    [SFU_TRANSPORTS] = GAUGE("sotto_sfu_transports", "Peer connections"),
+    [SFU_STUN_REQUESTS] =
+        COUNTER("sotto_sfu_stun_requests_total", NULL, "Verified ICE checks answered"),
+    [SFU_STUN_AUTH_FAILURES] =
+        COUNTER("sotto_sfu_stun_auth_failures_total", NULL,
+                "ICE checks with an unknown user or a wrong integrity, dropped"),
+    [SFU_STUN_MALFORMED] =
+        COUNTER("sotto_sfu_stun_malformed_total", NULL, "STUN messages that broke the grammar"),
+    [SFU_DTLS_HANDSHAKES] =
+        COUNTER("sotto_sfu_dtls_handshakes_total", NULL, "DTLS handshakes completed and verified"),
+    [SFU_DTLS_FAILURES] = COUNTER("sotto_sfu_dtls_failures_total", NULL,
+                                  "DTLS handshakes that failed or came with another fingerprint"),
+    [SFU_NACKS_RECEIVED] =
+        COUNTER("sotto_sfu_nacks_total", "direction=\"received\"", "Packets asked for again"),
+    [SFU_NACKS_SENT] =
+        COUNTER("sotto_sfu_nacks_total", "direction=\"sent\"", "Packets asked for again"),
+    [SFU_RTX_SENT] =
+        COUNTER("sotto_sfu_rtx_packets_total", "direction=\"sent\"", "Retransmissions (RFC 4588)"),
+    [SFU_RTX_RECEIVED] = COUNTER("sotto_sfu_rtx_packets_total", "direction=\"received\"",
+                                 "Retransmissions (RFC 4588)"),
+    [SFU_PLIS_RECEIVED] =
+        COUNTER("sotto_sfu_plis_total", "direction=\"received\"", "Keyframe requests"),
+    [SFU_PLIS_SENT] = COUNTER("sotto_sfu_plis_total", "direction=\"sent\"", "Keyframe requests"),
+    [SFU_CONSENT_EXPIRED] = COUNTER("sotto_sfu_consent_expired_total", NULL,
+                                    "Peer connections removed after 30 s of silence"),
+    [SFU_CONTROL_DROPPED] = COUNTER("sotto_sfu_control_dropped_total", NULL,
+                                    "Control messages lost because a ring was full"),
+    [SFU_LINK_UP] = GAUGE("sotto_sfu_link_up", "1 while the link to signald is up"),
+};
+
+void sfu_metrics_register(void)
+{
+    for (int i = 0; i < SFU_METRICS; i++) {
+        metric_register(&table[i]);
+    }
+}
+
+void sfu_count(enum sfu_metric m, int64_t n)
+{
+    metric_add(&table[m], n);
+}
+
+void sfu_gauge(enum sfu_metric m, int64_t v)
+{
+    metric_set(&table[m], v);
+}
+
+int64_t sfu_metric_value(enum sfu_metric m)
+{
+    return atomic_load_explicit(&table[m].value, memory_order_relaxed);
+}

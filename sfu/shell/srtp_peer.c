@@ -1,0 +1,123 @@
+#include "sfu/shell/srtp_peer.h"
+
+#include <openssl/crypto.h>
+#include <srtp2/srtp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/err.h"
+
+#define REPLAY_WINDOW 1024
+
+struct srtp_peer {
+    srtp_t in, out;
+};
+
+int srtp_peer_library_init(void)
+{
+    return srtp_init() == srtp_err_status_ok ? OK : ERR_UNSUPPORTED;
+}
+
+static int set_profile(srtp_policy_t *policy, enum dtls_srtp_profile profile)
+{
+    switch (profile) {
+    case DTLS_AEAD_AES_128_GCM:
+        srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy->rtp);
+        srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy->rtcp);
+        return OK;
+    case DTLS_AEAD_AES_256_GCM:
+        srtp_crypto_policy_set_aes_gcm_256_16_auth(&policy->rtp);
+        srtp_crypto_policy_set_aes_gcm_256_16_auth(&policy->rtcp);
+        return OK;
+    case DTLS_AES128_CM_SHA1_80:
+        srtp_crypto_policy_set_aes_cm_128_hmac_sha1_80(&policy->rtp);
+        srtp_crypto_policy_set_aes_cm_128_hmac_sha1_80(&policy->rtcp);
+        return OK;
+    }
+    return ERR_UNSUPPORTED;
+}
+
+static int make_session(srtp_t *out, const struct dtls_keys *k, srtp_ssrc_type_t direction)
+{
+    srtp_policy_t policy;
+    uint8_t key[32 + 14];
+    memset(&policy, 0, sizeof policy);
+    int err = set_profile(&policy, k->profile);
+    if (err) {
+        return err;
+    }
+    bool in = direction == ssrc_any_inbound;
+    memcpy(key, in ? k->remote_key : k->local_key, k->key_len);
+    memcpy(key + k->key_len, in ? k->remote_salt : k->local_salt, k->salt_len);
+    policy.key = key;
+    policy.ssrc.type = direction;
+    policy.window_size = REPLAY_WINDOW;
+    srtp_err_status_t status = srtp_create(out, &policy);
+    OPENSSL_cleanse(key, sizeof key);
+    return status == srtp_err_status_ok ? OK : ERR_NOMEM;
+}
+
+int srtp_peer_new(struct srtp_peer **out, const struct dtls_keys *keys)
+{
+    struct srtp_peer *p = calloc(1, sizeof *p);
+    if (!p) {
+        return ERR_NOMEM;
+    }
+    int err = make_session(&p->in, keys, ssrc_any_inbound);
+    if (!err) {
+        err = make_session(&p->out, keys, ssrc_any_outbound);
+    }
+    if (err) {
+        srtp_peer_free(p);
+        return err;
+    }
+    *out = p;
+    return OK;
+}
+
+void srtp_peer_free(struct srtp_peer *p)
+{
+    if (p) {
+        if (p->in) {
+            srtp_dealloc(p->in);
+        }
+        if (p->out) {
+            srtp_dealloc(p->out);
+        }
+        free(p);
+    }
+}
+
+static int result(srtp_err_status_t status, int n, size_t *len)
+{
+    switch (status) {
+    case srtp_err_status_ok:
+        *len = (size_t)n;
+        return OK;
+    case srtp_err_status_auth_fail:
+        return ERR_AUTH;
+    case srtp_err_status_replay_fail:
+    case srtp_err_status_replay_old:
+        return ERR_CONFLICT;
+    default:
+        return ERR_INVALID;
+    }
+}
+
+int srtp_peer_unprotect_rtp(struct srtp_peer *p, uint8_t *data, size_t *len)
+{
+    int n = (int)*len;
+    return result(srtp_unprotect(p->in, data, &n), n, len);
+}
+
+int srtp_peer_unprotect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len)
+{
+    int n = (int)*len;
+    return result(srtp_unprotect_rtcp(p->in, data, &n), n, len);
+}
+
+int srtp_peer_protect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len)
+{
+    int n = (int)*len;
+    return result(srtp_protect_rtcp(p->out, data, &n), n, len);
+}

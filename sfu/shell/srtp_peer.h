@@ -1,0 +1,27 @@
+/* libsrtp2 for one transport: everything that comes in (replay window, rollover) and the SRTCP that
+ * goes out. Outgoing RTP is sfu/core/srtp_writer.h's. */
+#ifndef SOTTO_SFU_SRTP_PEER_H
+#define SOTTO_SFU_SRTP_PEER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sfu/shell/dtls.h"
+
+#define SRTP_PEER_OVERHEAD 32 /* bytes that srtp_peer_protect_rtcp may add */
+
+struct srtp_peer;
+
+/* Once a process, before the first srtp_peer. ERR_UNSUPPORTED. */
+int srtp_peer_library_init(void);
+/* ERR_UNSUPPORTED (profile), ERR_NOMEM. */
+int srtp_peer_new(struct srtp_peer **out, const struct dtls_keys *keys);
+void srtp_peer_free(struct srtp_peer *p);
+/* Decrypt in place; *len becomes the shorter length. ERR_AUTH (tag), ERR_CONFLICT (replayed or
+ * older than the window), ERR_INVALID (no such packet). */
+int srtp_peer_unprotect_rtp(struct srtp_peer *p, uint8_t *data, size_t *len);
+int srtp_peer_unprotect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len);
+/* Encrypts in place; data must have SRTP_PEER_OVERHEAD bytes of room after *len. ERR_INVALID. */
+int srtp_peer_protect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len);
+
+#endif
