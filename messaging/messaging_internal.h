@@ -2,6 +2,7 @@
 #ifndef SOTTO_MESSAGING_MESSAGING_INTERNAL_H
 #define SOTTO_MESSAGING_MESSAGING_INTERNAL_H
 
+#include "lib/base/buf.h"
 #include "messaging/messaging.h"
 
 struct messaging {
