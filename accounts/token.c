@@ -153,7 +153,8 @@ static int grant_time(int64_t *dst, jwt_t *jwt, const char *name)
 
     errno = 0;
     seconds = jwt_get_grant_int(jwt, name);
-    if (errno || seconds < 0 || seconds > INT64_MAX / SECOND_US) {
+    /* libjwt reads a claim that is no integer as 0, without an error */
+    if (errno || seconds <= 0 || seconds > INT64_MAX / SECOND_US) {
         return ERR_AUTH;
     }
     *dst = seconds * SECOND_US;
