@@ -39,7 +39,8 @@ enum http_route_flags {
     HTTP_IDEMPOTENT = 4,  /* honours Idempotency-Key (POST that creates) */
     HTTP_OPTIONAL_BODY = 8, /* an absent body is {} */
     HTTP_RAW_BODY = 16,   /* the body isn't JSON; see http_raw_body */
-    HTTP_PUBLIC_OPS = 32, /* also on the internal port (healthz, readyz) */
+    HTTP_PUBLIC_OPS = 32, /* also on the internal port (healthz, readyz); together with HTTP_INTERNAL:
+                             on the internal port only, and without the key (metrics) */
 };
 
 struct http_route {
@@ -85,6 +86,7 @@ void http_add_routes(struct http_server *s, const struct http_route *routes, voi
 int http_start(struct http_server *s);
 /* Stops accepting; closes sockets with 1012 and the reconnect hint. */
 void http_drain(struct http_server *s);
+/* Closes everything at once. Close the pg first: its callbacks may still hold requests. */
 void http_free(struct http_server *s);
 
 /* ---- a request ---- */
@@ -101,6 +103,7 @@ const char *http_raw_body(const struct http_request *r, size_t *len);
 /* Answers; each takes ownership of the JSON. After it, r is gone. */
 void http_reply(struct http_request *r, int status, cJSON *body); /* body NULL: none (204) */
 void http_reply_text(struct http_request *r, int status, const char *type, const char *body);
+                     /* type is a static string; body is copied */
 /* problem+json (RFC 9457) with `code`; detail may be NULL. */
 void http_problem(struct http_request *r, int status, const char *code, const char *detail);
 /* 400 `invalid_request` with the collected field errors. */
@@ -108,10 +111,14 @@ void http_problem_fields(struct http_request *r, const struct json_errors *e);
 /* 429 `rate_limited` with Retry-After. */
 void http_problem_limited(struct http_request *r, const struct ratelimit_result *rl);
 /* The usual answer for an error code (ERR_NOT_FOUND → 404 not_found, ERR_FORBIDDEN → 403,
- * ERR_CONFLICT/ERR_STATE → 409, ERR_UNAVAILABLE/ERR_TIMEOUT → 503 with Retry-After, …). */
+ * ERR_CONFLICT/ERR_WRONG_STATE → 409, ERR_UNAVAILABLE/ERR_TIMEOUT → 503 with Retry-After, …). */
 void http_problem_err(struct http_request *r, int err);
 /* A response header, before the answer. ERR_TOO_LARGE past 2 KiB in all. */
 int http_set_header(struct http_request *r, const char *name, const char *value);
+
+/* A handler that shows all metrics in Prometheus' text format; for a route {HTTP_GET, "/metrics",
+ * http_metrics_handler, HTTP_INTERNAL | HTTP_PUBLIC_OPS}. arg is not used. */
+void http_metrics_handler(struct http_request *r, void *arg);
 
 /* ---- WebSockets ---- */
 struct ws;

@@ -12,7 +12,7 @@ struct state {
 
 static const struct state states[] = {
     {"ST400", ERR_INVALID},     {"ST401", ERR_AUTH},        {"ST403", ERR_FORBIDDEN},
-    {"ST404", ERR_NOT_FOUND},   {"ST409", ERR_CONFLICT},    {"ST410", ERR_STATE},
+    {"ST404", ERR_NOT_FOUND},   {"ST409", ERR_CONFLICT},    {"ST410", ERR_WRONG_STATE},
     {"ST429", ERR_LIMIT},       {"23503", ERR_CONFLICT},    {"23505", ERR_CONFLICT},
     {"23514", ERR_CONFLICT},    {"23P01", ERR_CONFLICT},    {"40001", ERR_CONFLICT},
     {"40P01", ERR_CONFLICT},    {"57014", ERR_TIMEOUT},     {"08", ERR_UNAVAILABLE},
