@@ -13,6 +13,8 @@
 
 /* Past this a double skips integers. */
 #define EXACT_MAX 9007199254740991.0 /* 2^53 - 1 */
+/* Somewhat under the largest double, which cJSON would round up to infinity when it prints it. */
+#define NUMBER_MAX 1e308
 
 static int by_text(const void *a, const void *b)
 {
@@ -50,14 +52,15 @@ static int check_keys(const cJSON *object)
     return rc;
 }
 
-/* What the grammar can't say: no key twice, no number past a double. Depth is bounded by the scan.
+/* What the grammar can't say: no key twice, no number past a double (1e999 would be infinite).
+ * Depth is bounded by the scan.
  */
 static int check_tree(const cJSON *v)
 {
     int rc = OK;
 
     if (cJSON_IsNumber(v)) {
-        return isfinite(v->valuedouble) ? OK : ERR_INVALID;
+        return fabs(v->valuedouble) <= NUMBER_MAX ? OK : ERR_INVALID;
     }
     if (cJSON_IsObject(v)) {
         rc = check_keys(v);
@@ -75,7 +78,7 @@ int json_parse(cJSON **out, const char *data, size_t n)
     }
     cJSON *v = cJSON_ParseWithLength(data, n);
     if (!v) {
-        return ERR_INVALID; /* or no memory: cJSON doesn't say which */
+        return ERR_NOMEM; /* the only reason that is left after the scan */
     }
     int rc = check_tree(v);
     if (rc != OK) {

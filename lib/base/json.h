@@ -15,7 +15,9 @@
 bool utf8_is_valid(const void *data, size_t n);
 
 /* Parses exactly one value. ERR_INVALID for bad JSON, bad UTF-8, trailing bytes, duplicate keys in
- * one object, escaped NUL, or nesting over JSON_MAX_DEPTH. Free with cJSON_Delete. */
+ * one object, escaped NUL, half a surrogate pair, a number past 1e308 or 63 characters, or nesting
+ * over JSON_MAX_DEPTH; ERR_NOMEM. Takes time in proportion to n (n log n for the keys of one
+ * object), whatever the bytes are. Free with cJSON_Delete. */
 int json_parse(cJSON **out, const char *data, size_t n);
 /* Compact text, to be freed with free(); NULL when out of memory. */
 char *json_print(const cJSON *v);
@@ -53,7 +55,8 @@ const cJSON *json_arr(const cJSON *o, const char *field, int required, int max,
                       struct json_errors *e);
 
 /* Builders: add and return nothing; on out of memory the process aborts (small control-plane
- * allocations only; never on the packet path). json_put_str leaves the member out when s is NULL. */
+ * allocations only; never on the packet path). json_put_str leaves the member out when s is NULL.
+ */
 cJSON *json_new(void);
 void json_put_str(cJSON *o, const char *field, const char *s);
 void json_put_int(cJSON *o, const char *field, int64_t v);

@@ -1,7 +1,11 @@
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/base/ids.h"
 #include "lib/base/json.h"
+
+#define FIFTEEN_DIGITS INT64_C(1000000000000000)
 
 static void must(const void *made)
 {
@@ -27,7 +31,15 @@ void json_put_str(cJSON *o, const char *field, const char *s)
 
 void json_put_int(cJSON *o, const char *field, int64_t v)
 {
-    must(cJSON_AddNumberToObject(o, field, (double)v));
+    char text[24];
+
+    /* cJSON's numbers are doubles, written as 1.7e+15 past fifteen digits. */
+    if (v < FIFTEEN_DIGITS && v > -FIFTEEN_DIGITS) {
+        must(cJSON_AddNumberToObject(o, field, (double)v));
+        return;
+    }
+    snprintf(text, sizeof text, "%" PRId64, v);
+    must(cJSON_AddRawToObject(o, field, text));
 }
 
 void json_put_bool(cJSON *o, const char *field, bool v)

@@ -44,7 +44,7 @@ static bool digits(struct cursor *c)
     return c->pos > from;
 }
 
-static bool number(struct cursor *c)
+static bool digits_and_exponent(struct cursor *c)
 {
     (void)take(c, '-');
     if (!take(c, '0') && !digits(c)) {
@@ -60,6 +60,16 @@ static bool number(struct cursor *c)
         return digits(c);
     }
     return true;
+}
+
+/* cJSON reads no further than this many characters of a number. */
+#define NUMBER_CHARS 63
+
+static bool number(struct cursor *c)
+{
+    size_t from = c->pos;
+
+    return digits_and_exponent(c) && c->pos - from <= NUMBER_CHARS;
 }
 
 /* Four hex digits, or -1. */

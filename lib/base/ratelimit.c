@@ -122,9 +122,11 @@ static struct entry *touch(struct ratelimit *r, const char *name, int64_t now_us
     if (!e) {
         return insert(r, key, len, now_us);
     }
-    HASH_DEL(r->entries, e);
-    if (!add(r, e)) {
-        return NULL;
+    if (r->entries->hh.tbl->tail != &e->hh) {
+        HASH_DEL(r->entries, e);
+        if (!add(r, e)) {
+            return NULL;
+        }
     }
     advance(r, e, now_us);
     return e;
