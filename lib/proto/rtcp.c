@@ -33,7 +33,7 @@ int rtcp_next(struct rtcp_iter *it, struct rtcp_packet *p)
     it->pos += c.pos;
     if (first & 0x20) { /* padding: its last byte counts it (RFC 3550 section 6.4.1) */
         uint8_t pad = p->len > 0 ? p->body[p->len - 1] : 0;
-        if (pad == 0 || pad % 4 != 0 || pad > p->len)
+        if (pad == 0 || pad > p->len) /* transport-wide feedback pads by 1..3 bytes */
             return ERR_INVALID;
         p->len -= pad;
     }

@@ -113,9 +113,12 @@ int twcc_build(uint8_t *out, size_t cap, uint32_t sender_ssrc, uint32_t media_ss
     struct plan p;
     struct writer w;
 
-    if (n == 0 || n > TWCC_MAX_PACKETS || arrival_us[0] < 0)
+    size_t first = 0;
+    while (first < n && arrival_us[first] == TWCC_LOST)
+        first++;
+    if (n > TWCC_MAX_PACKETS || first == n || arrival_us[first] < 0)
         return ERR_INVALID;
-    int64_t reference = arrival_us[0] / REFERENCE_US;
+    int64_t reference = arrival_us[first] / REFERENCE_US;
     make_plan(&p, cap, reference * REFERENCE_US, arrival_us, n);
     if (p.n == 0)
         return ERR_TOO_LARGE;

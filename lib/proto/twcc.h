@@ -14,7 +14,7 @@
 
 /* Builds one whole RTCP packet (header included) into out. arrival_us[i] is when transport sequence
  * base_seq + i came, on any clock of microseconds that is not negative, or TWCC_LOST; n is at most
- * TWCC_MAX_PACKETS and arrival_us[0] must not be TWCC_LOST. What doesn't fit (cap, or a gap between
+ * TWCC_MAX_PACKETS and at least one arrived. What doesn't fit (cap, or a gap between
  * arrivals past 8191 ms) is left for the next feedback: *covered says how many statuses are in.
  * Returns the bytes, a multiple of 4; ERR_TOO_LARGE when not even one fits, ERR_INVALID. */
 int twcc_build(uint8_t *out, size_t cap, uint32_t sender_ssrc, uint32_t media_ssrc,
