@@ -12,6 +12,8 @@
 #include "lib/base/ids.h"
 #include "lib/base/json.h"
 
+/* A line stays under PIPE_BUF (4096), up to which a write to a pipe is never torn. */
+#define PAIRS_MAX      3584
 #define LINE_MAX_BYTES 4096
 #define RID_MAX        64
 #define QUOTES         8
@@ -179,7 +181,7 @@ static void json_line(struct buf *out, const char *time, const char *level, cons
 
 static void text_line(const char *time, const char *level, const char *event, const char *pairs)
 {
-    char line[LINE_MAX_BYTES + 512];
+    char line[LINE_MAX_BYTES];
     const char *rid = request_id[0] ? " rid=" : "";
     int n = snprintf(line, sizeof line - 1, "%s %-5s %s %s%s%s%s%s", time, level, program, event,
                      rid, request_id, pairs[0] ? " " : "", pairs);
@@ -197,7 +199,7 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 {
     static const char *const upper[] = {"DEBUG", "INFO", "WARN", "ERROR"};
     static const char *const lower[] = {"debug", "info", "warn", "error"};
-    char pairs[LINE_MAX_BYTES] = "";
+    char pairs[PAIRS_MAX] = "";
     char time[RFC3339_LEN + 1];
     int saved = errno; /* callers log first and act on errno after */
 

@@ -14,8 +14,8 @@ void log_init(const char *program, enum log_level level, bool json);
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 /* `event` is a short fixed name in snake_case; fmt gives `key=%value` pairs, or NULL. Values with
- * spaces are to be written with log_quote. Control bytes in the line become spaces, and a line over
- * 4 KiB is cut: no value can make a second line. */
+ * spaces are to be written with log_quote. Control bytes in the line become spaces, and a line of
+ * over 3.5 KiB is cut: no value can make a second line. */
 void log_event(enum log_level level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The request id that this thread's lines carry until set again; NULL for none. Copied. */
