@@ -68,7 +68,7 @@ void hub_reply_error(struct hub_request *q, const char *code, const char *messag
 /* `bad_request` that names the first bad field, as json.h collected it. */
 void hub_reply_fields(struct hub_request *q, const struct json_errors *e);
 /* The usual reply for an error code (ERR_FORBIDDEN → forbidden, ERR_LIMIT → rate_limited,
- * ERR_UNAVAILABLE/ERR_TIMEOUT → unavailable with retryAfterMs 1000, ERR_CONFLICT/ERR_STATE →
+ * ERR_UNAVAILABLE/ERR_TIMEOUT → unavailable with retryAfterMs 1000, ERR_CONFLICT/ERR_WRONG_STATE →
  * conflict, ERR_NOT_FOUND → not_found, ERR_INVALID → bad_request, else unavailable). */
 void hub_reply_err(struct hub_request *q, int err);
 

@@ -116,7 +116,7 @@ void hub_reply_err(struct hub_request *q, int err)
         hub_reply_error(q, "not_found", "No such thing", 0);
         break;
     case ERR_CONFLICT:
-    case ERR_STATE:
+    case ERR_WRONG_STATE:
         hub_reply_error(q, "conflict", "Not possible in this state", 0);
         break;
     case ERR_TOO_LARGE:
