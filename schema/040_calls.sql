@@ -347,6 +347,7 @@ CREATE FUNCTION call_sweep_open() RETURNS SETOF jsonb LANGUAGE sql STABLE AS $$
                'initiatorDevice', c.initiator_device, 'media', c.media, 'policy', c.policy,
                'mode', c.mode, 'group', c.is_group, 'status', c.status, 'path', c.path,
                'sfuNode', c.sfu_node, 'startedUs', epoch_us(c.started_at),
-               'expiresUs', epoch_us(c.expires_at), 'participants', call_parties_json(c.id))
+               'expiresUs', epoch_us(c.expires_at), 'answeredUs', epoch_us(c.answered_at),
+               'participants', call_parties_json(c.id))
       FROM calls c WHERE c.status <> 'ended' ORDER BY c.id
 $$;
