@@ -203,14 +203,15 @@ static void read_body(struct login *l, const cJSON *body, struct json_errors *e)
 {
     const char *email = json_str(body, "email", JSON_OPTIONAL, 1, EMAIL_MAX, e);
     const char *username = json_str(body, "username", JSON_OPTIONAL, 1, EMAIL_MAX, e);
-    const char *password = json_str(body, "password", JSON_REQUIRED, 1, PASSWORD_READ, e);
     const char *name = email ? email : username;
+    const char *password;
 
     if (!name && !e->n) {
         json_error(e, "username", "is required, or an email");
     } else if (email && username) {
         json_error(e, "username", "goes without an email");
     }
+    password = json_str(body, "password", JSON_REQUIRED, 1, PASSWORD_READ, e);
     read_device(l, body, e);
     if (!e->n) {
         str_copy(l->name, sizeof l->name, name);
