@@ -1,0 +1,267 @@
+/* sfud: configuration, one control thread (this one), one worker. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/config.h"
+#include "lib/base/err.h"
+#include "lib/base/ids.h"
+#include "lib/base/log.h"
+#include "lib/io/http.h"
+#include "sfu/shell/addresses.h"
+#include "sfu/shell/sfu_metrics.h"
+#include "sfu/shell/signald_link.h"
+#include "sfu/shell/srtp_peer.h"
+
+#define POOL_PACKETS 16384 /* 28 MiB of buffers: a second of some 70 video publishers */
+
+struct sfud {
+    struct config *config;
+    struct loop *loop;
+    struct dtls_context *dtls;
+    struct signald_link *link;
+    struct worker *worker;
+    struct http_server *http;
+    struct id instance;
+    char (*address)[ADDRESS_TEXT];
+};
+
+static int fail(const char *what, int err)
+{
+    LOG_E("start_failed", "what=%s error=%s", log_quote(what), err_name(err));
+    return err;
+}
+
+/* ---- operations ---- */
+
+static void on_healthz(struct http_request *r, void *arg)
+{
+    (void)arg;
+    cJSON *body = json_new();
+    json_put_bool(body, "alive", true);
+    http_reply(r, 200, body);
+}
+
+static void on_readyz(struct http_request *r, void *arg)
+{
+    const struct sfud *s = arg;
+    bool up = signald_link_is_up(s->link);
+    cJSON *body = json_new(), *parts = json_new();
+    json_put_bool(parts, "signald", up);
+    json_put_bool(body, "ready", up);
+    json_put(body, "parts", parts);
+    http_reply(r, up ? 200 : 503, body);
+}
+
+static const struct http_route ops_routes[] = {
+    {.method = HTTP_GET, .path = "/healthz", .handler = on_healthz, .flags = HTTP_PUBLIC_OPS},
+    {.method = HTTP_GET, .path = "/readyz", .handler = on_readyz, .flags = HTTP_PUBLIC_OPS},
+    {.method = HTTP_GET,
+     .path = "/metrics",
+     .handler = http_metrics_handler,
+     .flags = HTTP_INTERNAL | HTTP_PUBLIC_OPS},
+    {.path = NULL},
+};
+
+static int start_http(struct sfud *s)
+{
+    int port = (int)config_int(s->config, "sfu.metrics_port");
+    if (port == 0) {
+        return OK;
+    }
+    struct http_options o = {
+        .name = "sfud",
+        .tls_address = "",
+        .plain_address = "",
+        .internal_address = config_str(s->config, "sfu.metrics_address"),
+        .internal_port = port,
+        .internal_key = "",
+        .max_connections = 64,
+    };
+    s->http = http_new(s->loop, &o);
+    if (!s->http) {
+        return ERR_NOMEM;
+    }
+    http_add_routes(s->http, ops_routes, s);
+    return http_start(s->http);
+}
+
+/* ---- the worker ---- */
+
+static int add_candidates(struct sfud *s, struct worker_options *o)
+{
+    const char *named;
+    while (o->n_candidates < SDP_MAX_CANDIDATES &&
+           (named = config_item(s->config, "sfu.public_addresses", o->n_candidates))) {
+        o->candidate[o->n_candidates++].address = named;
+    }
+    bool loopback = config_bool(s->config, "sfu.allow_loopback");
+    if (o->n_candidates > 0) {
+        if (loopback && o->n_candidates < SDP_MAX_CANDIDATES) {
+            o->candidate[o->n_candidates++].address = "127.0.0.1";
+        }
+        return OK;
+    }
+    s->address = calloc(SDP_MAX_CANDIDATES, sizeof *s->address);
+    if (!s->address) {
+        return ERR_NOMEM;
+    }
+    bool ipv4_only = strchr(o->address, ':') == NULL && o->address[0] != '\0';
+    int n = host_addresses(s->address, SDP_MAX_CANDIDATES, loopback, ipv4_only);
+    if (n <= 0) {
+        return n < 0 ? n : ERR_NOT_FOUND;
+    }
+    for (int i = 0; i < n; i++) {
+        o->candidate[o->n_candidates++].address = s->address[i];
+    }
+    return OK;
+}
+
+static int start_worker(struct sfud *s)
+{
+    const struct config *c = s->config;
+    struct worker_options o = {
+        .node = config_str(c, "sfu.node"),
+        .instance = s->instance.s,
+        .region = config_str(c, "sfu.region"),
+        .address = config_str(c, "sfu.address"),
+        .port = (int)config_int(c, "sfu.port"),
+        .buffer_bytes = (int)config_int(c, "sfu.buffer_bytes"),
+        .max_rooms = (size_t)config_int(c, "sfu.max_rooms"),
+        .max_transports = (size_t)config_int(c, "sfu.max_transports"),
+        .pool_packets = POOL_PACKETS,
+        .cache_us = config_int(c, "sfu.cache_ms") * 1000,
+        .dtls = s->dtls,
+        .on_report = signald_link_on_report,
+        .arg = s->link,
+    };
+    int err = add_candidates(s, &o);
+    if (err) {
+        return fail("no address to offer: set [sfu] public_addresses or allow_loopback", err);
+    }
+    err = worker_start(&s->worker, &o);
+    if (err) {
+        return fail("the media port", err);
+    }
+    for (size_t i = 0; i < o.n_candidates; i++) {
+        LOG_I("candidate", "address=%s port=%d", o.candidate[i].address, worker_port(s->worker));
+    }
+    return OK;
+}
+
+static int connect_link(struct sfud *s)
+{
+    char secret[512];
+    const char *path = config_str(s->config, "sfu_link.secret_file");
+    int err = config_read_secret(secret, sizeof secret, path);
+    if (err) {
+        return fail(path, err);
+    }
+    err = signald_link_connect(s->link, s->worker, config_str(s->config, "sfu_link.address"),
+                               (int)config_int(s->config, "sfu_link.port"), secret);
+    explicit_bzero(secret, sizeof secret);
+    return err ? fail("the link to signald", err) : OK;
+}
+
+/* ---- life ---- */
+
+static void on_signal(void *arg)
+{
+    struct sfud *s = arg;
+    LOG_I("stopping", NULL);
+    loop_stop(s->loop);
+}
+
+static int start(struct sfud *s)
+{
+    sfu_metrics_register();
+    s->instance = id_new(clock_wall_us());
+    s->loop = loop_new();
+    if (!s->loop) {
+        return fail("the loop", ERR_NOMEM);
+    }
+    int err = srtp_peer_library_init();
+    err = err ? err : dtls_context_new(&s->dtls);
+    err = err ? err : signald_link_new(&s->link, s->loop);
+    if (err) {
+        return fail("SRTP, DTLS or the link", err);
+    }
+    err = start_worker(s);
+    err = err ? err : connect_link(s);
+    if (err) {
+        return err;
+    }
+    err = start_http(s);
+    if (err) {
+        return fail("the metrics port", err);
+    }
+    loop_on_signal(s->loop, SIGTERM, on_signal, s);
+    loop_on_signal(s->loop, SIGINT, on_signal, s);
+    return OK;
+}
+
+static void stop(struct sfud *s)
+{
+    worker_stop(s->worker);
+    signald_link_free(s->link);
+    http_free(s->http);
+    dtls_context_free(s->dtls);
+    if (s->loop) {
+        loop_free(s->loop);
+    }
+    config_free(s->config);
+    free(s->address);
+}
+
+static void open_log(const struct config *c)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    enum log_level level = LOG_INFO;
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(config_str(c, "log.level"), names[i]) == 0) {
+            level = (enum log_level)i;
+        }
+    }
+    log_init("sfud", level, strcmp(config_str(c, "log.format"), "json") == 0);
+}
+
+static int usage(const char *program)
+{
+    fprintf(stderr, "usage: %s [--config FILE]\n", program);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {NULL, 0, NULL, 0}};
+    const char *path = NULL;
+    char why[512];
+    struct sfud s = {0};
+    int option;
+    while ((option = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
+        if (option != 'c') {
+            return usage(argv[0]);
+        }
+        path = optarg;
+    }
+    if (optind < argc) {
+        return usage(argv[0]);
+    }
+    if (config_load(&s.config, path, why, sizeof why)) {
+        fprintf(stderr, "sfud: %s\n", why);
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    open_log(s.config);
+    int err = start(&s);
+    if (!err) {
+        LOG_I("started", "node=%s instance=%s port=%d", config_str(s.config, "sfu.node"),
+              s.instance.s, worker_port(s.worker));
+        loop_run(s.loop);
+    }
+    stop(&s);
+    return err ? 1 : 0;
+}

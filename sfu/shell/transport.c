@@ -1,0 +1,218 @@
+#include "sfu/shell/transport.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/crypto.h"
+#include "lib/base/err.h"
+
+struct transport_table {
+    struct peer_address *by_address;
+    struct ice_credentials *by_ufrag;
+};
+
+struct transport_table *transport_table_new(void)
+{
+    return calloc(1, sizeof(struct transport_table));
+}
+
+void transport_table_free(struct transport_table *t)
+{
+    free(t);
+}
+
+/* ---- addresses ---- */
+
+static struct peer_key key_of(const struct sockaddr_in6 *addr)
+{
+    struct peer_key k = {.port = addr->sin6_port, .scope = addr->sin6_scope_id};
+    memcpy(&k.high, &addr->sin6_addr.s6_addr[0], 8);
+    memcpy(&k.low, &addr->sin6_addr.s6_addr[8], 8);
+    return k;
+}
+
+static unsigned hash_of(const struct peer_key *k)
+{
+    uint64_t z = k->low ^ (k->high * 0x9e3779b97f4a7c15u) ^ ((uint64_t)k->port << 16) ^ k->scope;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return (unsigned)(z ^ (z >> 31));
+}
+
+struct peer_address *transport_by_address(const struct transport_table *t,
+                                          const struct sockaddr_in6 *addr)
+{
+    struct peer_key key = key_of(addr);
+    unsigned hash = hash_of(&key);
+    struct peer_address *found;
+    HASH_FIND_BYHASHVALUE(hh, t->by_address, &key, sizeof key, hash, found);
+    return found;
+}
+
+static void address_remove(struct transport_table *table, struct peer_address *a)
+{
+    struct transport *t = a->transport;
+    if (!t) {
+        return;
+    }
+    HASH_DEL(table->by_address, a);
+    a->transport = NULL;
+    if (t->selected == a) {
+        t->selected = NULL;
+    }
+}
+
+/* An unused place, or that of the address longest without a check (never the selected one). */
+static struct peer_address *address_place(struct transport_table *table, struct transport *t)
+{
+    struct peer_address *place = NULL;
+    for (int i = 0; i < TRANSPORT_ADDRESSES; i++) {
+        struct peer_address *a = &t->address[i];
+        if (!a->transport) {
+            return a;
+        }
+        if (a != t->selected && (!place || a->checked_us < place->checked_us)) {
+            place = a;
+        }
+    }
+    address_remove(table, place);
+    return place;
+}
+
+static struct peer_address *address_add(struct transport_table *table, struct transport *t,
+                                        const struct sockaddr_in6 *addr)
+{
+    struct peer_address *a = address_place(table, t);
+    *a = (struct peer_address){.key = key_of(addr), .addr = *addr, .transport = t};
+    unsigned hash = hash_of(&a->key);
+    HASH_ADD_BYHASHVALUE(hh, table->by_address, key, sizeof a->key, hash, a);
+    return a;
+}
+
+void transport_checked(struct transport_table *table, struct transport *t,
+                       const struct sockaddr_in6 *addr, bool nominated, int64_t now_us)
+{
+    struct peer_address *a = transport_by_address(table, addr);
+    if (a && a->transport != t) {
+        address_remove(table, a); /* the address speaks for another peer connection now */
+        a = NULL;
+    }
+    if (!a) {
+        a = address_add(table, t, addr);
+    }
+    a->checked_us = now_us;
+    t->heard_us = now_us;
+    if (nominated || !t->selected) {
+        t->selected = a;
+    }
+}
+
+/* ---- credentials ---- */
+
+struct ice_credentials *transport_by_ufrag(const struct transport_table *t, const char *ufrag)
+{
+    struct ice_credentials *found;
+    HASH_FIND_STR(t->by_ufrag, ufrag, found);
+    return found;
+}
+
+static void credentials_remove(struct transport_table *table, struct ice_credentials *c)
+{
+    if (c->transport) {
+        HASH_DEL(table->by_ufrag, c);
+        OPENSSL_cleanse(c, sizeof *c);
+    }
+}
+
+static void credentials_make(struct transport_table *table, struct transport *t,
+                             struct ice_credentials *c)
+{
+    credentials_remove(table, c);
+    *c = (struct ice_credentials){.transport = t};
+    do { /* 6 and 24 random bytes; base64url's '-' and '_' are no ice-chars, '+' and '/' are */
+        random_token(c->ufrag, TRANSPORT_UFRAG_LEN / 4 * 3);
+        for (char *s = c->ufrag; *s; s++) {
+            *s = *s == '-' ? '+' : *s == '_' ? '/' : *s;
+        }
+    } while (transport_by_ufrag(table, c->ufrag));
+    random_token(c->pwd, TRANSPORT_PWD_LEN / 4 * 3);
+    for (char *s = c->pwd; *s; s++) {
+        *s = *s == '-' ? '+' : *s == '_' ? '/' : *s;
+    }
+    HASH_ADD_STR(table->by_ufrag, ufrag, c);
+}
+
+const struct ice_credentials *transport_local(const struct transport *t)
+{
+    return &t->credentials[t->epoch % TRANSPORT_ICE_EPOCHS];
+}
+
+void transport_restart(struct transport_table *table, struct transport *t)
+{
+    t->epoch++;
+    credentials_make(table, t, &t->credentials[t->epoch % TRANSPORT_ICE_EPOCHS]);
+}
+
+/* ---- life ---- */
+
+struct transport *transport_new(struct transport_table *table, enum control_which which,
+                                const struct id *room, uint32_t number, int64_t now_us)
+{
+    struct transport *t = calloc(1, sizeof *t);
+    if (!t) {
+        return NULL;
+    }
+    t->which = which;
+    t->room = *room;
+    t->number = number;
+    t->created_us = t->heard_us = now_us;
+    random_bytes(&t->session_id, sizeof t->session_id);
+    t->session_id = (t->session_id >> 2) | 1;
+    credentials_make(table, t, &t->credentials[0]);
+    return t;
+}
+
+void transport_free(struct transport_table *table, struct transport *t)
+{
+    if (!t) {
+        return;
+    }
+    for (int i = 0; i < TRANSPORT_ADDRESSES; i++) {
+        address_remove(table, &t->address[i]);
+    }
+    for (int i = 0; i < TRANSPORT_ICE_EPOCHS; i++) {
+        credentials_remove(table, &t->credentials[i]);
+    }
+    dtls_free(t->dtls);
+    srtp_peer_free(t->srtp);
+    srtp_writer_free(t->writer);
+    OPENSSL_cleanse(t, sizeof *t);
+    free(t);
+}
+
+void transport_set_remote(struct transport *t, const struct sdp_remote *remote)
+{
+    t->remote = *remote;
+    t->has_remote = true;
+    if (t->dtls) {
+        dtls_set_fingerprint(t->dtls, remote->fingerprint);
+    }
+}
+
+bool transport_take_keys(struct transport *t)
+{
+    struct dtls_keys keys;
+    if (t->connected || !t->dtls || dtls_state(t->dtls) != DTLS_READY ||
+        dtls_export_keys(t->dtls, &keys)) {
+        return false;
+    }
+    int err = srtp_peer_new(&t->srtp, &keys);
+    if (!err) {
+        err = srtp_writer_new(&t->writer, (enum srtp_profile)keys.profile, keys.local_key,
+                              keys.local_salt);
+    }
+    OPENSSL_cleanse(&keys, sizeof keys);
+    t->connected = err == OK;
+    return t->connected;
+}

@@ -1,0 +1,108 @@
+/* One peer connection of a client on our UDP port: ICE-lite (RFC 8445), DTLS, SRTP keys. It belongs
+ * to one worker, which finds it by the ufrag of a check or by the peer's address. */
+#ifndef SOTTO_SFU_TRANSPORT_H
+#define SOTTO_SFU_TRANSPORT_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "lib/base/ids.h"
+#include "lib/proto/control.h"
+#include "lib/proto/sdp.h"
+#include "sfu/core/router.h"
+#include "sfu/core/srtp_writer.h"
+#include "sfu/shell/dtls.h"
+#include "sfu/shell/srtp_peer.h"
+
+#define TRANSPORT_ADDRESSES 8        /* verified addresses kept a transport */
+#define TRANSPORT_SILENT_US 30000000 /* consent: without a check or packet it is gone (RFC 7675)   \
+                                      */
+#define TRANSPORT_UFRAG_LEN  8
+#define TRANSPORT_PWD_LEN    32
+#define TRANSPORT_ICE_EPOCHS 2 /* credentials in force: after an ICE restart, the former ones too  \
+                                */
+
+struct transport;
+struct transport_table;
+
+/* The peer's address as a key of plain integers. */
+struct peer_key {
+    uint64_t high, low; /* of the IPv6 (or v4-mapped) address, as in memory */
+    uint32_t port;      /* network order */
+    uint32_t scope;
+};
+
+struct peer_address {
+    struct peer_key key;
+    struct sockaddr_in6 addr;
+    struct transport *transport; /* NULL: unused */
+    int64_t checked_us;
+    UT_hash_handle hh;
+};
+
+struct ice_credentials {
+    char ufrag[TRANSPORT_UFRAG_LEN + 1];
+    char pwd[TRANSPORT_PWD_LEN + 1];
+    struct transport *transport; /* NULL: unused */
+    UT_hash_handle hh;
+};
+
+struct transport {
+    void *worker; /* what dtls_send_fn's caller hands on */
+    enum control_which which;
+    struct id room;
+    uint32_t number;
+    struct publisher *publisher; /* one of the two, by `which` */
+    struct subscriber *subscriber;
+    uint64_t session_id, session_version;
+
+    struct ice_credentials credentials[TRANSPORT_ICE_EPOCHS];
+    unsigned epoch; /* credentials[epoch % 2] are the current ones */
+    struct peer_address address[TRANSPORT_ADDRESSES];
+    struct peer_address *selected; /* where we send; NULL before the first check */
+    int64_t created_us;
+    int64_t heard_us; /* last verified check or authenticated packet */
+
+    bool has_remote;
+    struct sdp_remote remote;
+    struct dtls *dtls; /* NULL before a check and, as server, before the first flight */
+    bool connected;    /* keyed */
+    bool lost;         /* to be removed at the end of this turn */
+    struct srtp_peer *srtp;
+    struct srtp_writer *writer;
+    struct transport *prev, *next;
+};
+
+/* ---- the table ---- */
+
+struct transport_table *transport_table_new(void);
+void transport_table_free(struct transport_table *t); /* must be empty */
+/* The transport a verified address belongs to, or NULL. Integers only: called for each packet. */
+struct peer_address *transport_by_address(const struct transport_table *t,
+                                          const struct sockaddr_in6 *addr);
+/* The credentials with this ufrag, or NULL. */
+struct ice_credentials *transport_by_ufrag(const struct transport_table *t, const char *ufrag);
+
+/* ---- a transport ---- */
+
+/* With fresh credentials in the table. NULL when out of memory. */
+struct transport *transport_new(struct transport_table *table, enum control_which which,
+                                const struct id *room, uint32_t number, int64_t now_us);
+/* Out of the table, keys wiped. Publisher or subscriber must have been ended before. */
+void transport_free(struct transport_table *table, struct transport *t);
+const struct ice_credentials *transport_local(const struct transport *t);
+/* New credentials for an ICE restart; those before stay good until the next one. */
+void transport_restart(struct transport_table *table, struct transport *t);
+/* A check from addr was verified: its address belongs to t from now on, and is where we send when
+ * it was nominated or nothing was before. */
+void transport_checked(struct transport_table *table, struct transport *t,
+                       const struct sockaddr_in6 *addr, bool nominated, int64_t now_us);
+/* What the peer's SDP said. */
+void transport_set_remote(struct transport *t, const struct sdp_remote *remote);
+/* Takes the keys when DTLS is ready and was not before. True when the transport became connected.
+ */
+bool transport_take_keys(struct transport *t);
+
+#endif

@@ -1,0 +1,335 @@
+#include "sfu/shell/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+#include "lib/proto/demux.h"
+#include "sfu/shell/sfu_metrics.h"
+#include "sfu/shell/worker_private.h"
+
+#define FAST_US     10000
+#define SLOW_US     100000
+#define STATS_US    5000000
+#define RECV_ROUNDS 8 /* batches read before timers and control get their turn */
+#define IN_RING     4096
+#define OUT_RING    16384
+
+/* ---- sending ---- */
+
+static void flush(struct worker *w)
+{
+    if (w->n_out > 0) {
+        int sent = udp_send(w->udp, w->out_packet, (int)w->n_out);
+        if (sent < 0 || (size_t)sent < w->n_out) {
+            sfu_count(SFU_DROP_SEND, (int64_t)w->n_out - (sent < 0 ? 0 : sent));
+        }
+        w->n_out = 0;
+    }
+}
+
+uint8_t *worker_out_begin(struct worker *w)
+{
+    if (w->n_out == WORKER_OUT) {
+        flush(w);
+    }
+    return w->out_data[w->n_out];
+}
+
+void worker_out_commit(struct worker *w, size_t len, const struct sockaddr_in6 *to)
+{
+    struct udp_packet *p = &w->out_packet[w->n_out];
+    p->data = w->out_data[w->n_out];
+    p->len = len;
+    p->peer = *to;
+    w->n_out++;
+}
+
+static void tell(struct worker *w, char *text, bool hello)
+{
+    if (!text) {
+        return;
+    }
+    struct worker_report *r = malloc(sizeof *r);
+    if (r) {
+        *r = (struct worker_report){.text = text, .hello = hello};
+    }
+    if (!r || mailbox_put(w->out, r)) {
+        sfu_count(SFU_CONTROL_DROPPED, 1);
+        free(text);
+        free(r);
+    }
+    w->o.on_report(w->o.arg);
+}
+
+void worker_tell(struct worker *w, char *text)
+{
+    tell(w, text, false);
+}
+
+void worker_tell_hello(struct worker *w, char *text)
+{
+    tell(w, text, true);
+}
+
+/* ---- receiving ---- */
+
+static void receive(struct worker *w, struct udp_packet *p)
+{
+    sfu_count(SFU_RECEIVED_PACKETS, 1);
+    sfu_count(SFU_RECEIVED_BYTES, (int64_t)p->len);
+    if (p->len == 0) {
+        sfu_count(SFU_DROP_TOO_LARGE, 1);
+        return;
+    }
+    enum packet_kind kind = demux_packet(p->data, p->len);
+    if (kind == PACKET_STUN) {
+        worker_stun(w, p->data, p->len, &p->peer);
+        return;
+    }
+    if (kind == PACKET_UNKNOWN) {
+        sfu_count(SFU_DROP_UNKNOWN_KIND, 1);
+        return;
+    }
+    struct peer_address *a = transport_by_address(w->table, &p->peer);
+    if (!a) {
+        sfu_count(SFU_DROP_UNKNOWN_ADDRESS, 1);
+    } else if (kind == PACKET_DTLS) {
+        worker_dtls(w, a->transport, p->data, p->len);
+    } else if (!a->transport->connected) {
+        sfu_count(SFU_DROP_NO_KEYS, 1);
+    } else if (kind == PACKET_RTP) {
+        worker_rtp(w, a->transport, p->data, p->len);
+    } else {
+        worker_rtcp(w, a->transport, p->data, p->len);
+    }
+}
+
+static void receive_all(struct worker *w)
+{
+    for (int round = 0; round < RECV_ROUNDS; round++) {
+        int n = udp_recv(w->udp, w->in_packet, UDP_BATCH);
+        for (int i = 0; i < n; i++) {
+            receive(w, &w->in_packet[i]);
+        }
+        if (n < UDP_BATCH) {
+            return;
+        }
+    }
+}
+
+static void take_requests(struct worker *w)
+{
+    struct control_frame *f;
+    mailbox_clear(w->in);
+    while ((f = mailbox_take(w->in))) {
+        worker_handle(w, f);
+    }
+}
+
+/* ---- the loop ---- */
+
+static void read_clocks(struct worker *w)
+{
+    w->now_us = clock_mono_us();
+    w->wall_us = clock_wall_us();
+}
+
+static void periodic(struct worker *w)
+{
+    if (w->now_us >= w->fast_us) {
+        w->fast_us = w->now_us + FAST_US;
+        worker_feedback(w);
+    }
+    if (w->now_us >= w->slow_us) {
+        w->slow_us = w->now_us + SLOW_US;
+        router_tick(w->router, w->now_us);
+        worker_reports(w);
+        worker_check_peers(w);
+        sfu_gauge(SFU_ROOMS, (int64_t)router_room_count(w->router));
+        sfu_gauge(SFU_TRANSPORTS, (int64_t)w->n_transports);
+    }
+    if (w->now_us >= w->stats_us) {
+        w->stats_us = w->now_us + STATS_US;
+        worker_stats(w);
+    }
+}
+
+/* Without transports there is nothing that time could change. */
+static int wait_ms(const struct worker *w)
+{
+    if (!w->transports) {
+        return -1;
+    }
+    int64_t left_us = w->fast_us - clock_mono_us();
+    return left_us <= 0 ? 0 : (int)((left_us + 999) / 1000);
+}
+
+static void turn(struct worker *w)
+{
+    struct epoll_event events[2];
+    int n = epoll_wait(w->epoll, events, 2, wait_ms(w));
+    read_clocks(w);
+    for (int i = 0; i < n; i++) {
+        if (events[i].data.fd == mailbox_fd(w->in)) {
+            take_requests(w);
+        } else {
+            receive_all(w);
+        }
+    }
+    periodic(w);
+    worker_sweep(w);
+    worker_events(w);
+    flush(w);
+    if (!w->transports) {
+        sfu_gauge(SFU_ROOMS, (int64_t)router_room_count(w->router));
+        sfu_gauge(SFU_TRANSPORTS, 0);
+    }
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    while (!atomic_load_explicit(&w->stopping, memory_order_acquire)) {
+        turn(w);
+    }
+    read_clocks(w);
+    while (w->transports) {
+        worker_remove(w, w->transports, false);
+    }
+    flush(w);
+    return NULL;
+}
+
+/* ---- control's side ---- */
+
+static int watch(int epoll, int fd)
+{
+    struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) == 0 ? OK : ERR_IO;
+}
+
+static int setup(struct worker *w)
+{
+    const struct worker_options *o = &w->o;
+    struct router_limits limits = {
+        .max_rooms = o->max_rooms, .pool_packets = o->pool_packets, .cache_us = o->cache_us};
+    w->router = router_new(&limits);
+    w->table = transport_table_new();
+    if (!w->router || !w->table) {
+        return ERR_NOMEM;
+    }
+    int err = mailbox_new(&w->in, IN_RING);
+    err = err ? err : mailbox_new(&w->out, OUT_RING);
+    err = err ? err : udp_open(&w->udp, o->address, o->port, o->buffer_bytes);
+    if (err) {
+        return err;
+    }
+    for (int i = 0; i < UDP_BATCH; i++) {
+        w->in_packet[i].data = w->in_data[i];
+    }
+    for (size_t i = 0; i < w->o.n_candidates; i++) {
+        w->o.candidate[i].port = (uint16_t)udp_port(w->udp);
+    }
+    w->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (w->epoll < 0 || watch(w->epoll, udp_fd(w->udp)) || watch(w->epoll, mailbox_fd(w->in))) {
+        return ERR_IO;
+    }
+    return OK;
+}
+
+static void teardown(struct worker *w)
+{
+    struct control_frame *f;
+    struct worker_report *r;
+    while (w->in && (f = mailbox_take(w->in))) {
+        control_free(f);
+        free(f);
+    }
+    while (w->out && (r = mailbox_take(w->out))) {
+        worker_report_free(r);
+    }
+    mailbox_free(w->in);
+    mailbox_free(w->out);
+    if (w->epoll >= 0) {
+        close(w->epoll);
+    }
+    if (w->udp) {
+        udp_close(w->udp);
+    }
+    router_free(w->router);
+    transport_table_free(w->table);
+    free(w);
+}
+
+int worker_start(struct worker **out, const struct worker_options *o)
+{
+    struct worker *w = aligned_alloc(64, (sizeof *w + 63) / 64 * 64);
+    if (!w) {
+        return ERR_NOMEM;
+    }
+    memset(w, 0, sizeof *w);
+    w->o = *o;
+    w->epoll = -1;
+    int err = setup(w);
+    if (!err && pthread_create(&w->thread, NULL, run, w) != 0) {
+        err = ERR_NOMEM;
+    }
+    if (err) {
+        teardown(w);
+        return err;
+    }
+    *out = w;
+    return OK;
+}
+
+int worker_port(const struct worker *w)
+{
+    return udp_port(w->udp);
+}
+
+int worker_request(struct worker *w, struct control_frame *frame)
+{
+    return mailbox_put(w->in, frame);
+}
+
+int worker_ask_hello(struct worker *w)
+{
+    struct control_frame *f = calloc(1, sizeof *f);
+    if (!f) {
+        return ERR_NOMEM;
+    }
+    f->type = CONTROL_HELLO;
+    int err = mailbox_put(w->in, f);
+    if (err) {
+        free(f);
+    }
+    return err;
+}
+
+struct worker_report *worker_take(struct worker *w)
+{
+    return mailbox_take(w->out);
+}
+
+void worker_report_free(struct worker_report *r)
+{
+    if (r) {
+        free(r->text);
+        free(r);
+    }
+}
+
+void worker_stop(struct worker *w)
+{
+    if (w) {
+        atomic_store_explicit(&w->stopping, true, memory_order_release);
+        mailbox_wake(w->in);
+        pthread_join(w->thread, NULL);
+        teardown(w);
+    }
+}

@@ -1,0 +1,182 @@
+/* What the worker tells signald of its own accord. */
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "sfu/shell/worker_private.h"
+
+/* ---- slots and speakers ---- */
+
+static void describe_slot(const struct slot *s, struct control_slot *out)
+{
+    const struct track *t = s->track;
+    *out = (struct control_slot){.slot = s->index, .mid = s->mid, .source = "camera"};
+    if (t) {
+        out->participant = t->publisher->number;
+        out->csrc = t->publisher->number;
+        out->source = sdp_source_name(t->sdp.source);
+        out->paused = !t->live;
+        out->width = t->width;
+        out->height = t->height;
+    }
+}
+
+static void tell_slots(struct worker *w, const struct room *room, const struct subscriber *s)
+{
+    struct control_slot audio[SDP_MAX_AUDIO_SLOTS];
+    struct control_slot video[SDP_MAX_VIDEO_SLOTS];
+    for (uint32_t i = 0; i < s->n_audio; i++) {
+        describe_slot(subscriber_audio(s, i), &audio[i]);
+    }
+    for (uint32_t i = 0; i < s->n_video; i++) {
+        describe_slot(subscriber_video(s, i), &video[i]);
+    }
+    worker_tell(w, control_make_slots(room->id.s, s->number, audio, s->n_audio, video, s->n_video));
+}
+
+static void tell_speakers(struct worker *w, const struct room *room)
+{
+    struct speaker active[CONTROL_MAX_SPEAKERS];
+    struct control_speaker told[CONTROL_MAX_SPEAKERS];
+    size_t n = speakers_active(room->speakers, active, CONTROL_MAX_SPEAKERS);
+    size_t n_told = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!(active[i].participant & ROOM_SCREEN)) { /* a screen's sound is nobody's speech */
+            told[n_told++] = (struct control_speaker){.participant = active[i].participant,
+                                                      .level = active[i].level};
+        }
+    }
+    worker_tell(w, control_make_speakers(room->id.s, told, n_told));
+}
+
+void worker_events(struct worker *w)
+{
+    struct router_event e;
+    while (router_poll(w->router, w->now_us, &e)) {
+        if (e.type == ROUTER_SLOTS) {
+            tell_slots(w, e.room, e.subscriber);
+        } else {
+            tell_speakers(w, e.room);
+        }
+    }
+}
+
+/* ---- stats ---- */
+
+static cJSON *track_stats(const struct track *t)
+{
+    cJSON *o = json_new();
+    json_put_str(o, "source", sdp_source_name(t->sdp.source));
+    json_put_int(o, "packets", (int64_t)t->stats.packets);
+    json_put_int(o, "bytes", (int64_t)t->stats.bytes);
+    json_put_int(o, "lost", rtp_stats_lost(&t->stats));
+    json_put_int(o, "jitterUs", rtp_stats_jitter_us(&t->stats));
+    json_put_int(o, "nacks", (int64_t)t->nack.asked);
+    json_put_int(o, "plis", (int64_t)t->pli.sent);
+    json_put_bool(o, "live", t->live);
+    return o;
+}
+
+/* The worst of all slots is what the viewer feels. */
+static cJSON *subscriber_stats(const struct subscriber *s)
+{
+    int64_t packets = 0, bytes = 0, resent = 0, rtt_us = -1;
+    int worst = 0;
+    for (uint32_t i = 0; i < s->n_audio + s->n_video; i++) {
+        const struct slot *slot = &s->slot[i];
+        packets += slot->packets;
+        bytes += slot->octets;
+        resent += (int64_t)slot->resent;
+        rtt_us = slot->rtt_us > rtt_us ? slot->rtt_us : rtt_us;
+        worst = slot->track && slot->fraction_lost > worst ? slot->fraction_lost : worst;
+    }
+    cJSON *o = json_new();
+    json_put_int(o, "packets", packets);
+    json_put_int(o, "bytes", bytes);
+    json_put_int(o, "resent", resent);
+    json_put_int(o, "lossPercent", worst * 100 / 256);
+    if (rtt_us >= 0) {
+        json_put_int(o, "rttMs", rtt_us / 1000);
+    }
+    return o;
+}
+
+static cJSON *participant_stats(const struct participant *p)
+{
+    cJSON *o = json_new();
+    json_put_int(o, "participant", p->number);
+    if (p->publisher) {
+        cJSON *tracks = cJSON_CreateArray();
+        for (size_t i = 0; tracks && i < p->publisher->n_tracks; i++) {
+            cJSON_AddItemToArray(tracks, track_stats(p->publisher->track[i]));
+        }
+        json_put(o, "publish", tracks);
+    }
+    if (p->subscriber) {
+        json_put(o, "subscribe", subscriber_stats(p->subscriber));
+    }
+    return o;
+}
+
+void worker_stats(struct worker *w)
+{
+    for (struct room *room = router_rooms(w->router); room; room = room->hh.next) {
+        struct participant *p, *tmp;
+        cJSON *list = cJSON_CreateArray();
+        HASH_ITER(hh, room->participants, p, tmp)
+        {
+            if (list) {
+                cJSON_AddItemToArray(list, participant_stats(p));
+            }
+        }
+        if (list) {
+            worker_tell(w, control_make_stats(room->id.s, list));
+        }
+    }
+}
+
+/* ---- hello ---- */
+
+static char *make_hello(const struct worker *w, struct control_hello_room *rooms, uint32_t *numbers,
+                        size_t n_numbers)
+{
+    size_t n = 0, used = 0;
+    for (const struct room *r = router_rooms(w->router); r && n < CONTROL_MAX_ROOMS;
+         r = r->hh.next) {
+        struct participant *p, *tmp;
+        rooms[n] = (struct control_hello_room){.room = r->id.s, .participants = numbers + used};
+        HASH_ITER(hh, r->participants, p, tmp)
+        {
+            if (used < n_numbers) {
+                numbers[used++] = p->number;
+                rooms[n].n++;
+            }
+        }
+        n++;
+    }
+    return control_make_hello(w->o.node, w->o.instance, w->o.region, rooms, n);
+}
+
+static void tell_all(struct worker *w)
+{
+    const struct transport *t;
+    DL_FOREACH(w->transports, t)
+    {
+        if (t->connected) {
+            worker_tell(w, control_make_transport(true, t->room.s, t->number, t->which));
+        }
+    }
+    router_tell_all(w->router);
+}
+
+void worker_hello(struct worker *w)
+{
+    size_t n_rooms = router_room_count(w->router);
+    struct control_hello_room *rooms = calloc(n_rooms + 1, sizeof *rooms);
+    uint32_t *numbers = calloc(w->n_transports + 1, sizeof *numbers); /* one each at least */
+    if (rooms && numbers) {
+        worker_tell_hello(w, make_hello(w, rooms, numbers, w->n_transports));
+        tell_all(w);
+    }
+    free(rooms);
+    free(numbers);
+}

@@ -1,0 +1,206 @@
+/* ICE, DTLS and the lives of transports. */
+#include <string.h>
+#include <utlist.h>
+
+#include "lib/base/log.h"
+#include "lib/proto/stun.h"
+#include "sfu/shell/sfu_metrics.h"
+#include "sfu/shell/worker_private.h"
+
+#include "lib/base/err.h"
+
+/* ---- lives ---- */
+
+void worker_add(struct worker *w, struct transport *t)
+{
+    t->worker = w;
+    if (!w->transports) { /* time stood still while there was nobody */
+        w->fast_us = w->slow_us = w->now_us;
+        w->stats_us = w->now_us;
+    }
+    DL_APPEND(w->transports, t);
+    w->n_transports++;
+}
+
+void worker_remove(struct worker *w, struct transport *t, bool tell)
+{
+    if (t->dtls) {
+        dtls_close(t->dtls);
+    }
+    if (t->publisher) {
+        router_unpublish(w->router, t->publisher, w->now_us);
+    }
+    if (t->subscriber) {
+        router_unsubscribe(w->router, t->subscriber, w->now_us);
+    }
+    if (tell) {
+        worker_tell(w, control_make_transport(false, t->room.s, t->number, t->which));
+    }
+    LOG_D("transport_removed", "room=%s participant=%u which=%d", t->room.s, t->number,
+          (int)t->which);
+    DL_DELETE(w->transports, t);
+    w->n_transports--;
+    transport_free(w->table, t);
+}
+
+static void lose(struct worker *w, struct transport *t)
+{
+    t->lost = true;
+    w->any_lost = true;
+}
+
+void worker_sweep(struct worker *w)
+{
+    struct transport *t, *tmp;
+    if (!w->any_lost) {
+        return;
+    }
+    w->any_lost = false;
+    DL_FOREACH_SAFE(w->transports, t, tmp)
+    {
+        if (t->lost) {
+            worker_remove(w, t, true);
+        }
+    }
+}
+
+/* ---- DTLS ---- */
+
+static void send_dtls(void *arg, const uint8_t *data, size_t len)
+{
+    struct transport *t = arg;
+    struct worker *w = t->worker;
+    if (t->selected && len <= WORKER_DATAGRAM) {
+        memcpy(worker_out_begin(w), data, len);
+        worker_out_commit(w, len, &t->selected->addr);
+    }
+}
+
+static void progress(struct worker *w, struct transport *t)
+{
+    enum dtls_state state = dtls_state(t->dtls);
+    if (state == DTLS_READY && !t->connected) {
+        if (!transport_take_keys(t)) {
+            sfu_count(SFU_DTLS_FAILURES, 1);
+            lose(w, t);
+            return;
+        }
+        sfu_count(SFU_DTLS_HANDSHAKES, 1);
+        worker_tell(w, control_make_transport(true, t->room.s, t->number, t->which));
+        if (t->publisher) {
+            router_publisher_ready(w->router, t->publisher, w->now_us);
+        } else {
+            router_subscriber_ready(w->router, t->subscriber, w->now_us);
+        }
+    } else if (state == DTLS_FAILED) {
+        sfu_count(SFU_DTLS_FAILURES, 1);
+        lose(w, t);
+    } else if (state == DTLS_CLOSED) {
+        lose(w, t);
+    }
+}
+
+/* Only ever for a transport whose address passed a check. */
+static bool start_dtls(struct transport *t, bool client)
+{
+    struct worker *w = t->worker;
+    if (dtls_new(&t->dtls, w->o.dtls, client, send_dtls, t)) {
+        return false;
+    }
+    if (t->has_remote) {
+        dtls_set_fingerprint(t->dtls, t->remote.fingerprint);
+    }
+    return true;
+}
+
+void worker_dtls(struct worker *w, struct transport *t, const uint8_t *data, size_t len)
+{
+    if (t->lost || (!t->dtls && !start_dtls(t, false))) {
+        return;
+    }
+    dtls_input(t->dtls, data, len);
+    progress(w, t);
+}
+
+void worker_peer_ready(struct worker *w, struct transport *t)
+{
+    if (t->dtls) {
+        progress(w, t);
+    } else if (t->has_remote && t->remote.dtls_active && t->selected && start_dtls(t, true)) {
+        progress(w, t);
+    }
+}
+
+/* ---- ICE ---- */
+
+static void answer_check(struct worker *w, const struct ice_credentials *c, int verdict,
+                         const uint8_t *data, size_t len, const struct sockaddr_in6 *from)
+{
+    uint8_t *out = worker_out_begin(w);
+    int n;
+    if (verdict == ERR_UNSUPPORTED) {
+        n = ice_check_error(out, STUN_MAX_RESPONSE, data, len, c->pwd, 420);
+    } else {
+        n = ice_check_success(out, STUN_MAX_RESPONSE, data, len, c->pwd,
+                              (const struct sockaddr *)from, sizeof *from);
+    }
+    if (n > 0) {
+        worker_out_commit(w, (size_t)n, from);
+    }
+}
+
+/* The credentials that a request claims, or NULL. */
+static struct ice_credentials *claimed(struct worker *w, const uint8_t *data, size_t len)
+{
+    char local[ICE_MAX_CREDENTIAL + 1], remote[ICE_MAX_CREDENTIAL + 1];
+    int err = ice_check_username(local, remote, data, len);
+    struct ice_credentials *c = err ? NULL : transport_by_ufrag(w->table, local);
+    if (err) {
+        sfu_count(SFU_STUN_MALFORMED, 1);
+    } else if (!c) {
+        sfu_count(SFU_STUN_AUTH_FAILURES, 1);
+    }
+    return c;
+}
+
+void worker_stun(struct worker *w, const uint8_t *data, size_t len, const struct sockaddr_in6 *from)
+{
+    if (!stun_is_request(data, len)) {
+        return; /* indications keep a NAT open and want no answer (RFC 8445 section 11) */
+    }
+    struct ice_credentials *c = claimed(w, data, len);
+    if (!c || c->transport->lost) {
+        return;
+    }
+    struct transport *t = c->transport;
+    struct ice_check check;
+    int verdict = ice_check_verify(&check, data, len, c->ufrag, c->pwd);
+    if (verdict != OK && verdict != ERR_UNSUPPORTED) {
+        sfu_count(verdict == ERR_AUTH ? SFU_STUN_AUTH_FAILURES : SFU_STUN_MALFORMED, 1);
+        return;
+    }
+    sfu_count(SFU_STUN_REQUESTS, 1);
+    answer_check(w, c, verdict, data, len, from);
+    if (verdict == OK) {
+        transport_checked(w->table, t, from, check.use_candidate, w->now_us);
+        worker_peer_ready(w, t);
+    }
+}
+
+/* ---- time ---- */
+
+void worker_check_peers(struct worker *w)
+{
+    struct transport *t, *tmp;
+    DL_FOREACH_SAFE(w->transports, t, tmp)
+    {
+        if (t->dtls && dtls_timeout_us(t->dtls) == 0) {
+            dtls_timeout(t->dtls);
+            progress(w, t);
+        }
+        if (!t->lost && w->now_us - t->heard_us > TRANSPORT_SILENT_US) {
+            sfu_count(SFU_CONSENT_EXPIRED, 1);
+            lose(w, t);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+/* What the files of a worker share; everything here belongs to the worker's thread. */
+#ifndef SOTTO_SFU_WORKER_PRIVATE_H
+#define SOTTO_SFU_WORKER_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "lib/io/udp.h"
+#include "sfu/core/router.h"
+#include "sfu/shell/mailbox.h"
+#include "sfu/shell/transport.h"
+#include "sfu/shell/worker.h"
+
+#define WORKER_OUT      128  /* datagrams collected before they are sent */
+#define WORKER_DATAGRAM 1600 /* room for one that goes out, SRTP tag included */
+#define WORKER_CNAME    "sotto"
+#define WORKER_RESENDS  64   /* retransmissions handled at a time */
+#define WORKER_RTCP     1200 /* bytes of one RTCP compound that we send, before SRTP */
+
+struct worker {
+    struct worker_options o;
+    pthread_t thread;
+    _Atomic bool stopping;
+    struct udp *udp;
+    int epoll;
+    struct mailbox *in;  /* control_frame */
+    struct mailbox *out; /* worker_report */
+
+    struct router *router;
+    struct transport_table *table;
+    struct transport *transports; /* utlist */
+    size_t n_transports;
+    int64_t now_us, wall_us;            /* of this turn */
+    int64_t fast_us, slow_us, stats_us; /* when the periodic work is due */
+    bool any_lost;
+
+    size_t n_out;
+    struct udp_packet out_packet[WORKER_OUT];
+    uint8_t out_data[WORKER_OUT][WORKER_DATAGRAM];
+    struct udp_packet in_packet[UDP_BATCH];
+    _Alignas(16) uint8_t in_data[UDP_BATCH][UDP_MTU];
+};
+
+/* ---- worker.c ---- */
+
+/* WORKER_DATAGRAM bytes to be filled, then committed with their length and receiver. */
+uint8_t *worker_out_begin(struct worker *w);
+void worker_out_commit(struct worker *w, size_t len, const struct sockaddr_in6 *to);
+/* Hands a control frame (malloc'd text, taken over; NULL is ignored) to control. */
+void worker_tell(struct worker *w, char *text);
+void worker_tell_hello(struct worker *w, char *text);
+
+/* ---- worker_peers.c: ICE, DTLS, lives of transports ---- */
+
+void worker_stun(struct worker *w, const uint8_t *data, size_t len,
+                 const struct sockaddr_in6 *from);
+void worker_dtls(struct worker *w, struct transport *t, const uint8_t *data, size_t len);
+/* After the remote description was set: starts or finishes what waited for it. */
+void worker_peer_ready(struct worker *w, struct transport *t);
+/* Adds to the list; counts. */
+void worker_add(struct worker *w, struct transport *t);
+/* Ends the publisher or subscriber and frees the transport; `tell`: with a disconnected event. */
+void worker_remove(struct worker *w, struct transport *t, bool tell);
+/* DTLS timers and consent; each 100 ms. */
+void worker_check_peers(struct worker *w);
+/* Removes what was marked lost. */
+void worker_sweep(struct worker *w);
+
+/* ---- worker_media.c: SRTP in and out ---- */
+
+void worker_rtp(struct worker *w, struct transport *t, uint8_t *data, size_t len);
+void worker_rtcp(struct worker *w, struct transport *t, uint8_t *data, size_t len);
+/* Feedback of publishers; each 10 ms. */
+void worker_feedback(struct worker *w);
+/* Sender reports of subscribers; each 100 ms. */
+void worker_reports(struct worker *w);
+
+/* ---- worker_requests.c ---- */
+
+/* Carries out one request and replies; frees it. */
+void worker_handle(struct worker *w, struct control_frame *f);
+
+/* ---- worker_events.c ---- */
+
+/* What the router has to tell. */
+void worker_events(struct worker *w);
+/* The stats event of each room. */
+void worker_stats(struct worker *w);
+/* Hello, then the state of everything as events. */
+void worker_hello(struct worker *w);
+
+#endif
