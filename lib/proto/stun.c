@@ -123,13 +123,10 @@ static bool give_password(StunAgent *agent, StunMessage *message, uint8_t *usern
     return true;
 }
 
-static void agent_init(StunAgent *agent, bool fingerprint)
+static void agent_init(StunAgent *agent)
 {
-    StunAgentUsageFlags flags = STUN_AGENT_USAGE_SHORT_TERM_CREDENTIALS;
-
-    if (fingerprint)
-        flags |= STUN_AGENT_USAGE_USE_FINGERPRINT;
-    stun_agent_init(agent, known_attributes, STUN_COMPATIBILITY_RFC5389, flags);
+    stun_agent_init(agent, known_attributes, STUN_COMPATIBILITY_RFC5389,
+                    STUN_AGENT_USAGE_SHORT_TERM_CREDENTIALS | STUN_AGENT_USAGE_USE_FINGERPRINT);
 }
 
 /* Lengths, attributes and the username, before libnice sees the message. */
@@ -149,6 +146,8 @@ static int check_shape(struct ice_check *out, const uint8_t *data, size_t len,
         return ERR_AUTH;
     if (!find_attribute(data, len, STUN_ATTRIBUTE_MESSAGE_INTEGRITY, &n, &bad) || n != 20)
         return bad ? ERR_TRUNCATED : ERR_INVALID;
+    if (!find_attribute(data, len, STUN_ATTRIBUTE_FINGERPRINT, &n, &bad) || n != 4)
+        return bad ? ERR_TRUNCATED : ERR_INVALID; /* RFC 8445 section 7.1: a check has one */
     return OK;
 }
 
@@ -171,15 +170,13 @@ int ice_check_verify(struct ice_check *out, const uint8_t *data, size_t len,
 {
     StunAgent agent;
     StunMessage msg;
-    bool bad = false;
-    size_t n = 0;
 
     memset(out, 0, sizeof *out);
     memset(&msg, 0, sizeof msg);
     int r = check_shape(out, data, len, local_ufrag);
     if (r < 0)
         return r;
-    agent_init(&agent, find_attribute(data, len, STUN_ATTRIBUTE_FINGERPRINT, &n, &bad) != NULL);
+    agent_init(&agent);
     r = verdict(
         stun_agent_validate(&agent, &msg, data, len, give_password, (void *)(uintptr_t)local_pwd));
     if (r < 0 && r != ERR_UNSUPPORTED)
@@ -224,7 +221,7 @@ int ice_check_success(uint8_t *out, size_t cap, const uint8_t *request, size_t l
         return ERR_INVALID;
     memset(&addr, 0, sizeof addr);
     memcpy(&addr, from, from_len);
-    agent_init(&agent, true);
+    agent_init(&agent);
     borrow_request(&req, &agent, request, len, local_pwd);
     if (!stun_agent_init_response(&agent, &msg, out, cap, &req))
         return ERR_TOO_LARGE;
@@ -243,7 +240,7 @@ int ice_check_error(uint8_t *out, size_t cap, const uint8_t *request, size_t len
 
     if (!stun_is_request(request, len) || code < 300 || code > 699)
         return ERR_INVALID;
-    agent_init(&agent, true);
+    agent_init(&agent);
     borrow_request(&req, &agent, request, len, local_pwd);
     if (code == STUN_ERROR_UNKNOWN_ATTRIBUTE) {
         size_t n = stun_agent_build_unknown_attributes_error(&agent, &msg, out, cap, &req);

@@ -30,11 +30,12 @@ struct ice_check {
     uint64_t tie_breaker; /* 0 when neither was */
 };
 
-/* Verifies MESSAGE-INTEGRITY with our password (short-term credentials), FINGERPRINT when it is
- * there, and that the username begins with our ufrag. Only OK may be answered at length:
- * ERR_AUTH (wrong integrity or user: drop, answer nothing), ERR_INVALID and ERR_TRUNCATED (no STUN,
- * broken fingerprint, no integrity or username: drop), ERR_UNSUPPORTED (verified, but an unknown
- * comprehension-required attribute: answer ice_check_error 420). */
+/* Verifies MESSAGE-INTEGRITY with our password (short-term credentials), FINGERPRINT (a check must
+ * have one, RFC 8445 section 7.1), and that the username begins with our ufrag. Only OK may be
+ * answered at length: ERR_AUTH (wrong integrity or user: drop, answer nothing), ERR_INVALID and
+ * ERR_TRUNCATED (no STUN, broken or no fingerprint, no integrity or username: drop),
+ * ERR_UNSUPPORTED (verified, but an unknown comprehension-required attribute: answer
+ * ice_check_error 420). */
 int ice_check_verify(struct ice_check *out, const uint8_t *data, size_t len,
                      const char *local_ufrag, const char *local_pwd);
 
