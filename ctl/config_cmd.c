@@ -93,10 +93,6 @@ int cmd_config_check(struct ctl *c)
                         "conninfo = host=/run/postgresql dbname=sotto",
                         c->config_path);
     }
-    if (config_int(c->config, "turn.relay_min_port") >
-        config_int(c->config, "turn.relay_max_port")) {
-        return ctl_fail("%s: [turn] relay_min_port is above relay_max_port", c->config_path);
-    }
     rc = check_ports(c->config);
     if (rc == CTL_OK) {
         printf("%s is good\n", c->config_path);

@@ -1,33 +1,28 @@
 /* sottoctl keys init, rotate, list: the ES256 keys that sign tokens. A key's name (kid) begins with
  * its day, and the last by name signs, so a new one takes over as soon as signald reads the folder
  * again (SIGHUP); older ones stay to verify the tokens they signed. */
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "accounts/keys.h"
 #include "ctl/ctl.h"
 #include "ctl/files.h"
 #include "lib/base/crypto.h"
 #include "lib/base/err.h"
 
-#define KID_MAX 64
-
 struct kid {
-    char s[KID_MAX + 1];
+    char s[KEY_ID_MAX + 1];
 };
 
 static int is_key(const struct dirent *d)
 {
     size_t n = strlen(d->d_name);
 
-    return d->d_name[0] != '.' && n > 4 && n <= KID_MAX + 4 &&
+    return d->d_name[0] != '.' && n > 4 && n <= KEY_ID_MAX + 4 &&
            strcmp(d->d_name + n - 4, ".pem") == 0;
 }
 
@@ -64,25 +59,13 @@ static struct kid next_kid(const char *last)
 
 static int write_key(const char *folder, const struct kid *kid)
 {
-    char path[PATH_MAX];
-    char *pem = NULL;
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    BIO *bio = BIO_new(BIO_s_mem());
-    int rc = CTL_OK;
+    int rc = keys_generate(folder, kid->s);
 
-    snprintf(path, sizeof path, "%s/%s.pem", folder, kid->s);
-    bool made = key && bio && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
-    long n = made ? BIO_get_mem_data(bio, &pem) : 0;
-    if (n <= 0) {
-        rc = ctl_fail("OpenSSL could not make a key");
-    } else if (!files_write_new(path, pem, (size_t)n)) {
-        rc = ctl_fail("%s: %s", path, strerror(errno));
-    } else {
-        printf("made %s; it signs from now on (running: kill -HUP signald)\n", path);
+    if (rc != OK) {
+        return ctl_fail("%s/%s.pem could not be made: %s", folder, kid->s, err_name(rc));
     }
-    BIO_free(bio);
-    EVP_PKEY_free(key);
-    return rc;
+    printf("made %s/%s.pem; it signs from now on (running: kill -HUP signald)\n", folder, kid->s);
+    return CTL_OK;
 }
 
 /* The last key's name, "" when there is none. False when the folder can't be read. */

@@ -1,12 +1,12 @@
 /* sottoctl user add: an account without the registration form; harmless when it is there already.
  */
-#include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "accounts/password.h"
+#include "accounts/validate.h"
 #include "ctl/ctl.h"
 #include "ctl/db.h"
 #include "lib/base/crypto.h"
@@ -14,50 +14,34 @@
 #include "lib/base/ids.h"
 #include "lib/base/json.h"
 
-#define PASSWORD_MIN 8
-#define PASSWORD_MAX 72 /* bytes: bcrypt looks at no more */
-
 struct user {
     const char *username, *email, *display_name;
     bool admin, password_stdin;
-    char password[PASSWORD_MAX + 2];
+    char password[PASSWORD_MAX + 3]; /* a line's end, a byte too many, and the 0 */
 };
 
-static int check_username(const char *s)
-{
-    size_t n = strlen(s);
-    bool good = n >= 3 && n <= 32 && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_.-") == n;
-
-    return good ? CTL_OK
-                : ctl_usage("--username wants 3 to 32 of a-z, 0-9, _, . and -, not \"%s\"", s);
-}
-
-static int check_email(const char *s)
-{
-    size_t n = strlen(s);
-    const char *at = strchr(s, '@');
-    bool good = n <= 254 && at && at > s && at[1] && !strchr(at + 1, '@') && utf8_is_valid(s, n);
-
-    for (size_t i = 0; i < n; i++) {
-        good = good && !isspace((unsigned char)s[i]) && !iscntrl((unsigned char)s[i]);
-    }
-    return good ? CTL_OK : ctl_usage("--email wants an address, not \"%s\"", s);
-}
-
+/* The rules of POST /v1/auth/register, so that no account comes to be that could not register. */
 static int check(const struct user *u)
 {
-    if (!u->username || !u->email) {
-        return ctl_usage("user add wants --username and --email");
+    char folded[USERNAME_MAX + 1];
+    struct json_errors e = {0};
+    cJSON *o = json_new();
+
+    json_put_str(o, "--username", u->username);
+    json_put_str(o, "--email", u->email);
+    json_put_str(o, "--display-name", u->display_name);
+    json_put_str(o, "the password", u->password);
+    const char *name = validate_username(o, "--username", folded, &e);
+    const char *email = validate_email(o, "--email", &e);
+    (void)validate_label(o, "--display-name", JSON_OPTIONAL, DISPLAY_NAME_MAX, &e);
+    if (name && email) {
+        (void)validate_new_password(o, "the password", name, email, &e);
     }
-    int rc = check_username(u->username);
-    if (rc == CTL_OK) {
-        rc = check_email(u->email);
+    if (e.n == 0 && strcmp(folded, u->username) != 0) {
+        json_error(&e, "--username", "is lower case: %s", folded);
     }
-    size_t n = strlen(u->display_name);
-    if (rc == CTL_OK && (n < 1 || n > 256 || !utf8_is_valid(u->display_name, n))) {
-        rc = ctl_usage("--display-name wants 1 to 256 bytes of UTF-8");
-    }
-    return rc;
+    cJSON_Delete(o);
+    return e.n == 0 ? CTL_OK : ctl_usage("%s %s", e.item[0].field, e.item[0].message);
 }
 
 /* One line, without its end. */
@@ -67,10 +51,6 @@ static int read_line(struct user *u)
         return ctl_usage("no password came on standard input");
     }
     u->password[strcspn(u->password, "\r\n")] = 0;
-    size_t n = strlen(u->password);
-    if (n < PASSWORD_MIN || n > PASSWORD_MAX || !utf8_is_valid(u->password, n)) {
-        return ctl_usage("a password has %d to %d bytes of UTF-8", PASSWORD_MIN, PASSWORD_MAX);
-    }
     return CTL_OK;
 }
 
@@ -173,12 +153,15 @@ int cmd_user_add(struct ctl *c)
     };
     int rc = ctl_options(c, options);
 
-    if (rc == CTL_OK) {
-        u.display_name = u.display_name ? u.display_name : u.username;
-        rc = check(&u);
+    if (rc == CTL_OK && !u.username) {
+        rc = ctl_usage("user add wants --username and --email");
     }
     if (rc == CTL_OK) {
+        u.display_name = u.display_name ? u.display_name : u.username;
         rc = read_password(&u);
+    }
+    if (rc == CTL_OK) {
+        rc = check(&u);
     }
     if (rc == CTL_OK) {
         rc = add(c, &u);

@@ -134,6 +134,9 @@ int config_load(struct config **out, const char *path, char *why, size_t why_cap
     if (rc == OK) {
         rc = config_read_environment(c, environ, why, why_cap);
     }
+    if (rc == OK) {
+        rc = config_check_rules(c, why, why_cap);
+    }
     if (rc != OK) {
         config_free(c);
         return rc;

@@ -49,6 +49,10 @@ struct config_section {
 /* Every section's sentence for the template, ended by a NULL name. */
 extern const struct config_section config_sections[];
 
+/* The rules between keys, checked after each value is good. On failure `why` is one line with the
+ * origins of what contradicts. OK, ERR_INVALID. */
+int config_check_rules(const struct config *c, char *why, size_t why_cap);
+
 /* Variables that begin with SOTTO_ and are no configuration: SOTTO_CONFIG (the ini file's path for
  * sottoctl and the Makefile) and those of tools, by name or by prefix (a `*` at the end). Every
  * other unknown one stops the start. Ended by NULL. */

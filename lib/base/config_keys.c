@@ -108,7 +108,7 @@ const struct config_key config_keys[] = {
     INT("auth.change_per_minute", "30", 0, 1000000, "Changes of profile, devices and sessions a user may make in a minute; 0 is no limit."),
     INT("auth.max_hashing", "64", 1, 1024, "Password checks that may wait or run at once; past it logins are answered 503."),
     INT("auth.max_devices", "20", 1, 1000, "Devices an account may have; a login past it drops the longest unused one."),
-    BOOL("auth.dev_mode", "no", "Development: allows what is unsafe on the internet, such as loopback and private TURN peers."),
+    BOOL("auth.dev_mode", "no", "Development and tests: lets bcrypt_cost be below 12."),
 
     DUR("socket.heartbeat", "30s", 100 * MS, 10 * MIN, "A ping each; a client is gone after two without an answer."),
     INT("socket.queue_frames", "1024", 8, 1000000, "Frames that may wait for a slow reader."),

@@ -286,6 +286,22 @@ static void wrong_variables_are_refused(void **state)
     assert_null(c);
 }
 
+static void keys_that_contradict_are_refused(void **state)
+{
+    struct config *c = NULL;
+
+    (void)state;
+    assert_refused("[auth]\nbcrypt_cost = 11\n",
+                   "2: [auth] bcrypt_cost below 12 is for tests: raise it, or set dev_mode = yes");
+    assert_int_equal(load(&c, "[auth]\nbcrypt_cost = 4\ndev_mode = yes\n"), OK);
+    config_free(c);
+    c = NULL;
+    assert_int_equal(load(&c, "[turn]\nrelay_min_port = 2000\nrelay_max_port = 1999\n"),
+                     ERR_INVALID);
+    assert_non_null(strstr(why, ":2: [turn] relay_min_port is above relay_max_port"));
+    assert_null(c);
+}
+
 static void every_key_is_documented_and_its_default_good(void **state)
 {
     (void)state;
@@ -427,6 +443,7 @@ int main(void)
         TEST(a_missing_file_says_how_to_make_one),
         TEST(the_environment_overrides_the_file),
         TEST(wrong_variables_are_refused),
+        TEST(keys_that_contradict_are_refused),
         TEST(every_key_is_documented_and_its_default_good),
         TEST(the_template_gives_the_defaults),
         TEST(effective_values_hide_passwords),
