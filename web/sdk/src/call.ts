@@ -1,6 +1,7 @@
 import { Emitter } from "./emitter";
-import { SottoError, asSottoError } from "./errors";
-import { LocalMedia } from "./media";
+import type { SottoError} from "./errors";
+import { asSottoError } from "./errors";
+import type { LocalMedia } from "./media";
 import { P2PTransport } from "./p2p";
 import { Roster, type Participant } from "./participants";
 import { SfuTransport } from "./sfu";

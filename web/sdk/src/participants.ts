@@ -19,7 +19,7 @@ export interface Participant {
   stream: MediaStream;
 }
 
-const GONE = new Set(["left", "declined", "missed", "busy", "unreachable", "removed", "cancelled"]);
+const GONE = new Set(["left", "failed", "declined", "missed", "busy", "unreachable", "removed", "cancelled"]);
 const INVITED = new Set(["invited", "ringing", "pushed", "calling"]);
 
 /** The people of one call, this user left out. */

@@ -1,6 +1,7 @@
 import { Backoff } from "./backoff";
 import { Emitter } from "./emitter";
-import { SottoError, asSottoError } from "./errors";
+import type { SottoError} from "./errors";
+import { asSottoError } from "./errors";
 import { SlotMap } from "./slots";
 import { recordsOf, type StatsMap, type TrackStats } from "./stats";
 import {

@@ -1,0 +1,292 @@
+import { batch, computed, signal } from "@preact/signals";
+import {
+  SottoClient,
+  type Call,
+  type CallRecord,
+  type Conversation,
+  type Media,
+  type Session,
+  type SocketState,
+  type User,
+} from "@sotto/sdk";
+import { Ringer } from "./ring";
+import { t } from "./strings";
+
+export type Route = "people" | "history" | "settings";
+
+export interface Notice {
+  id: number;
+  text: string;
+  tone: "info" | "warn";
+}
+
+/** Somebody to call: found by a search, or known from conversations and calls. */
+export type Person = Pick<User, "id" | "username"> & { displayName: string };
+
+export const client = new SottoClient();
+export const session = signal<Session | null>(client.session);
+export const socketState = signal<SocketState>(client.socket.state);
+export const networkOnline = signal(navigator.onLine);
+export const route = signal<Route>(readRoute());
+export const notices = signal<Notice[]>([]);
+export const conversations = signal<Conversation[] | null>(null);
+export const records = signal<CallRecord[] | null>(null);
+export const recordsCursor = signal<string | null>(null);
+export const loadFailed = signal(false);
+export const selection = signal<Person[]>([]);
+export const orphan = signal<string | null>(null);
+
+/** Calls are live objects; a count that goes up says that one of them has changed. */
+const version = signal(0);
+const currentCall = signal<Call | null>(null);
+const ringingCalls = signal<Call[]>([]);
+
+export const call = computed(() => ({ version: version.value, call: currentCall.value }));
+export const ringing = computed(() => ({ version: version.value, calls: ringingCalls.value }));
+
+/** Displayed names of everyone this page has met, by user id. */
+export const known = signal<ReadonlyMap<string, Person>>(new Map());
+
+const ringer = new Ringer();
+let noticeId = 0;
+let changePending = false;
+
+export function notify(text: string, tone: Notice["tone"] = "info", ms = 6000): void {
+  noticeId += 1;
+  const id = noticeId;
+  notices.value = [...notices.value.slice(-2), { id, text, tone }];
+  setTimeout(() => {
+    dismissNotice(id);
+  }, ms);
+}
+
+export function dismissNotice(id: number): void {
+  notices.value = notices.value.filter((notice) => notice.id !== id);
+}
+
+export function meet(people: Iterable<Person>): void {
+  const next = new Map(known.value);
+  for (const person of people) next.set(person.id, person);
+  known.value = next;
+}
+
+export function personOf(user: {
+  id?: string;
+  userId?: string;
+  username?: string | undefined;
+  displayName?: string | null | undefined;
+}): Person {
+  const username = user.username ?? "";
+  return {
+    id: user.id ?? user.userId ?? "",
+    username,
+    displayName: user.displayName?.trim() ? user.displayName : username,
+  };
+}
+
+/* Routes: in the hash, so that the back button works and a reload stays. */
+
+function readRoute(): Route {
+  const name = location.hash.replace(/^#\/?/, "");
+  return name === "history" || name === "settings" ? name : "people";
+}
+
+export function go(to: Route): void {
+  location.hash = to === "people" ? "/" : `/${to}`;
+}
+
+/* Calls */
+
+export function startCall(
+  target: { userId?: string; conversationId?: string },
+  media: Media,
+): void {
+  if (currentCall.value?.live) return;
+  client.calls.start(target, media);
+}
+
+export async function startGroupCall(people: Person[]): Promise<void> {
+  try {
+    const conversation = await client.api.createConversation({
+      type: "group",
+      memberIds: people.map((person) => person.id),
+      name: [client.user ? personOf(client.user) : null, ...people]
+        .map((person) => person?.displayName ?? "")
+        .filter(Boolean)
+        .join(", ")
+        .slice(0, 90),
+    });
+    selection.value = [];
+    startCall({ conversationId: conversation.id }, "video");
+    void loadConversations();
+  } catch {
+    notify(t().errors.other, "warn");
+  }
+}
+
+export function closeEndedCall(): void {
+  if (currentCall.value) client.calls.dismissEnded(currentCall.value);
+}
+
+function changed(): void {
+  if (changePending) return;
+  changePending = true;
+  queueMicrotask(() => {
+    changePending = false;
+    batch(() => {
+      version.value += 1;
+      ringingCalls.value = [...client.calls.ringing];
+      currentCall.value = client.calls.current;
+    });
+    updateTone();
+  });
+}
+
+function updateTone(): void {
+  const active = currentCall.value?.live ?? false;
+  if (ringingCalls.value.length > 0 && !active) ringer.set("incoming");
+  else if (currentCall.value?.state === "outgoing" && currentCall.value.ringing) {
+    ringer.set("outgoing");
+  } else ringer.set(null);
+  const first = ringingCalls.value[0];
+  document.title = first ? t().isCalling(nameOfCall(first)) : t().app;
+}
+
+export function nameOfCall(of: Call): string {
+  const from = of.from ?? undefined;
+  const conversation = conversations.value?.find((item) => item.id === of.conversationId);
+  if (of.direction === "outgoing" && conversation?.type === "group") {
+    return conversationName(conversation);
+  }
+  const person = from ? known.value.get(from.userId) : undefined;
+  return (
+    person?.displayName ??
+    from?.displayName ??
+    from?.username ??
+    (of.participants.map((item) => item.displayName).join(", ") || t().groupCall)
+  );
+}
+
+export function isGroup(of: Call): boolean {
+  const conversation = conversations.value?.find((item) => item.id === of.conversationId);
+  return conversation?.type === "group" || of.participants.length > 1;
+}
+
+function watchCall(of: Call): void {
+  of.on("change", changed);
+  of.on("problem", (error) => {
+    if (of.state === "ended" || !error.code.startsWith("media_")) return;
+    if (of.state !== "incoming" && of.answeredAt === null && of.localStream.getTracks().length === 0) {
+      if (of.direction === "incoming") notify(t().mediaDenied, "warn");
+      return; // The call's own page explains it.
+    }
+    notify(t().cameraProblem, "warn");
+  });
+  of.on("ended", ({ reason }) => {
+    if (of.direction === "incoming" && of.answeredAt === null) {
+      if (reason === "missed" || reason === "cancelled") notify(t().missedFrom(nameOfCall(of)));
+    }
+    // The record is written by the time the history is read.
+    void loadHistory();
+    void loadConversations();
+  });
+}
+
+/* Lists */
+
+export async function loadConversations(): Promise<void> {
+  if (!session.value) return;
+  try {
+    const page = await client.api.conversations();
+    conversations.value = page.items;
+    loadFailed.value = false;
+    meet(page.items.flatMap((item) => item.members.map(personOf)));
+  } catch {
+    loadFailed.value = conversations.value === null;
+  }
+}
+
+export async function loadHistory(more = false): Promise<void> {
+  if (!session.value) return;
+  try {
+    const page = await client.api.calls(more ? (recordsCursor.value ?? undefined) : undefined);
+    records.value = more ? [...(records.value ?? []), ...page.items] : page.items;
+    recordsCursor.value = page.nextCursor ?? null;
+    await meetStrangers(page.items);
+  } catch {
+    records.value ??= [];
+  }
+}
+
+/** Call records carry ids; the names of people not met yet are looked up once. */
+async function meetStrangers(items: CallRecord[]): Promise<void> {
+  const named = items
+    .flatMap((item) => item.participants)
+    .filter((participant) => participant.username)
+    .map(personOf);
+  if (named.length > 0) meet(named);
+  const ids = new Set(items.flatMap((item) => item.participants.map((one) => one.userId)));
+  const missing = [...ids].filter((id) => !known.value.has(id)).slice(0, 20);
+  const found = await Promise.allSettled(missing.map((id) => client.api.user(id)));
+  meet(found.flatMap((one) => (one.status === "fulfilled" ? [personOf(one.value)] : [])));
+}
+
+export function conversationName(conversation: Conversation): string {
+  if (conversation.type !== "direct" && conversation.name) return conversation.name;
+  return conversation.members
+    .filter((member) => member.userId !== session.value?.user.id)
+    .map((member) => personOf(member).displayName)
+    .join(", ");
+}
+
+/** Wires the client to the signals. Called once, by main. */
+export function begin(): void {
+  client.onSession((next) => {
+    const lost = session.value !== null && next === null;
+    session.value = next;
+    if (!next) {
+      conversations.value = null;
+      records.value = null;
+      selection.value = [];
+      known.value = new Map();
+      if (lost) notify(t().signedOut);
+    } else meet([personOf(next.user)]);
+  });
+  client.socket.on("state", (state) => {
+    socketState.value = state;
+  });
+  client.socket.on("resumed", () => {
+    void loadConversations();
+    void loadHistory();
+  });
+  client.socket.on("conversation_updated", () => {
+    void loadConversations();
+  });
+  client.calls.on("current", (next) => {
+    if (next?.direction === "outgoing") watchCall(next);
+    orphan.value = null;
+    changed();
+  });
+  client.calls.on("incoming", (incoming) => {
+    meet([personOf(incoming.from ?? {})].filter((person) => person.id && person.username));
+    watchCall(incoming);
+    changed();
+  });
+  client.calls.on("handledElsewhere", ({ outcome }) => {
+    notify(outcome === "accepted" ? t().answeredElsewhere : t().declinedElsewhere);
+    changed();
+  });
+  client.calls.on("orphan", ({ callId }) => {
+    orphan.value = callId;
+  });
+  window.addEventListener("hashchange", () => {
+    route.value = readRoute();
+  });
+  for (const type of ["online", "offline"]) {
+    window.addEventListener(type, () => {
+      networkOnline.value = navigator.onLine;
+    });
+  }
+  if (session.value) meet([personOf(session.value.user)]);
+  client.resume();
+}
