@@ -124,7 +124,7 @@ struct ws {
     struct http_server *server;
     struct ws_endpoint *endpoint;
     struct lws *wsi;
-    bool open, closing;
+    bool open, closing, close_sent;
     struct http_principal who;
     char address[64];
     char *token, *since;
@@ -214,7 +214,7 @@ int ws_receive(struct ws *w, const char *data, size_t len);
 int ws_writable(struct ws *w);
 void ws_pong(struct ws *w);
 void ws_gone(struct ws *w);
-void ws_peer_close(struct ws *w, const void *data, size_t len);
+int ws_peer_close(struct ws *w, const void *data, size_t len);
 
 /* ---- http_lws_fix.c ---- */
 /* Pulls the file into the program; see there. */

@@ -111,8 +111,7 @@ static int on_ws(struct lws *wsi, enum lws_callback_reasons reason, void *in, si
         ws_pong(w);
         return 0;
     default: /* LWS_CALLBACK_WS_PEER_INITIATED_CLOSE */
-        ws_peer_close(w, in, len);
-        return 0;
+        return ws_peer_close(w, in, len);
     }
 }
 
@@ -251,7 +250,8 @@ static int context_new(struct http_server *s)
     info.port = CONTEXT_PORT_NO_LISTEN;
     info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
                    LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
-                   LWS_SERVER_OPTION_UV_NO_SIGSEGV_SIGFPE_SPIN;
+                   LWS_SERVER_OPTION_UV_NO_SIGSEGV_SIGFPE_SPIN |
+                   LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
     info.foreign_loops = loops;
     info.gid = info.uid = -1;
     info.timeout_secs = TIMEOUT_S;
@@ -272,7 +272,8 @@ static int listen_on(struct http_server *s, enum http_port_kind kind, const char
     info.protocols = protocols;
     info.port = port;
     info.iface = address[0] && strcmp(address, "::") != 0 ? address : NULL;
-    info.options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
+    info.options =
+        LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
     if (info.iface && !strchr(address, ':'))
         info.options |= LWS_SERVER_OPTION_DISABLE_IPV6;
     info.timeout_secs = TIMEOUT_S;
@@ -335,15 +336,19 @@ void http_drain(struct http_server *s)
 
 /* ---- destruction ---- */
 
-/* lws closes its handles on our loop, so that the loop has to turn until it says it is done. */
+/* On a foreign loop lws is destroyed in two steps: the first call closes its handles, for which the
+ * loop has to turn; the second, when they are closed, frees. It may get there by itself, and then
+ * clears s->ctx (pcontext). */
 static void context_free(struct http_server *s)
 {
+    uv_loop_t *uv = loop_uv(s->loop);
     if (!s->ctx)
         return;
     lws_context_destroy(s->ctx);
-    uv_loop_t *uv = loop_uv(s->loop);
-    for (int i = 0; s->ctx && i < 1000; i++)
+    for (int i = 0; s->ctx && i < 100; i++)
         uv_run(uv, UV_RUN_NOWAIT);
+    if (s->ctx)
+        lws_context_destroy(s->ctx);
 }
 
 void http_free(struct http_server *s)

@@ -11,6 +11,7 @@
 #include "lib/base/log.h"
 
 enum { CLOSE_WAIT_US = 2000000, FRAMES_A_TURN = 16, CLOSE_ABNORMAL = 1006 };
+enum { WRITE_CLOSE = 4 }; /* lws's LWS_WRITE_CLOSE, which its public header only mentions */
 
 static void on_timer(void *arg);
 
@@ -70,11 +71,12 @@ void ws_gone(struct ws *w)
     free(w);
 }
 
-void ws_peer_close(struct ws *w, const void *data, size_t len)
+int ws_peer_close(struct ws *w, const void *data, size_t len)
 {
     const unsigned char *p = data;
     if (!w->close_code)
         w->close_code = len >= 2 ? p[0] << 8 | p[1] : 1005;
+    return w->close_sent ? -1 : 0; /* both sides have said it: nothing is left to send */
 }
 
 /* ---- frames in ---- */
@@ -145,15 +147,24 @@ static int write_ping(struct ws *w)
     return lws_write(w->wsi, room + LWS_PRE, 0, LWS_WRITE_PING) < 0 ? -1 : 0;
 }
 
+/* The close frame, as a write of its own: asked for by lws_close_reason and -1 from here, Debian's
+ * build of lws (with _DEBUG) closes a second time at once and never sends it. From now on only the
+ * peer's close frame or the deadline ends the socket. */
 static int write_close(struct ws *w)
 {
-    lws_close_reason(w->wsi, (enum lws_close_status)w->close_code, (unsigned char *)w->close_reason,
-                     strlen(w->close_reason));
-    return -1;
+    unsigned char room[LWS_PRE + sizeof(w->close_reason) + 2], *p = room + LWS_PRE;
+    size_t n = strlen(w->close_reason);
+    p[0] = (unsigned char)(w->close_code >> 8);
+    p[1] = (unsigned char)w->close_code;
+    memcpy(p + 2, w->close_reason, n);
+    w->close_sent = true;
+    return lws_write(w->wsi, p, n + 2, (enum lws_write_protocol)WRITE_CLOSE) < 0 ? -1 : 0;
 }
 
 int ws_writable(struct ws *w)
 {
+    if (w->close_sent)
+        return 0;
     if (w->ping_pending) {
         if (write_ping(w) != 0)
             return -1;

@@ -41,8 +41,12 @@ static int refuse(struct lws *wsi, const struct head *h, int status, const char 
                                     end) ||
         (status == 429 && lws_add_http_header_by_name(wsi, (const unsigned char *)"retry-after:",
                                                       (const unsigned char *)"5", 1, &p, end)) ||
+        lws_add_http_header_by_name(wsi, (const unsigned char *)"connection:",
+                                    (const unsigned char *)"close", 5, &p, end) ||
         lws_add_http_header_content_length(wsi, len, &p, end) ||
         lws_finalize_http_header(wsi, &p, end) || len > (size_t)(end - p);
+    if (!bad && start[7] == '0') /* lws hasn't read the version yet; every client here speaks 1.1 */
+        start[7] = '1';
     if (!bad && body) {
         memcpy(p, body, len);
         p += len;
