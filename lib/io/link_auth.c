@@ -12,7 +12,8 @@ void link_auth_init(struct link_auth *a, enum link_role role, const uint8_t nonc
     memcpy(a->mine, nonce, LINK_NONCE_LEN);
 }
 
-/* What `role` has to show. Its name is part of it, so that a proof can't be sent back as an answer. */
+/* What `role` has to show. Its name is part of it, so that a proof can't be sent back as an answer.
+ */
 static void proof_of(const struct link_auth *a, enum link_role role, const char *secret,
                      uint8_t out[SHA256_LEN])
 {

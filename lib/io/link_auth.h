@@ -1,7 +1,7 @@
 /* The control link's handshake and framing, pure: bytes in, frames out (see link.h).
  *   both → 32-byte nonce
- *   both → HMAC-SHA256(secret, "sotto-link-client" or "sotto-link-server", client nonce, server nonce)
- *   then frames: 4 bytes of length (big endian), that many bytes; length 0 is a ping. */
+ *   both → HMAC-SHA256(secret, "sotto-link-client" or "sotto-link-server", client nonce, server
+ * nonce) then frames: 4 bytes of length (big endian), that many bytes; length 0 is a ping. */
 #ifndef SOTTO_IO_LINK_AUTH_H
 #define SOTTO_IO_LINK_AUTH_H
 
@@ -26,8 +26,8 @@ struct link_auth {
 
 /* `nonce` is fresh random of the caller. */
 void link_auth_init(struct link_auth *a, enum link_role role, const uint8_t nonce[LINK_NONCE_LEN]);
-/* Takes the peer's nonce from the front of rx and writes our proof. ERR_AGAIN while it is not whole;
- * ERR_AUTH for our own nonce come back (reflection). */
+/* Takes the peer's nonce from the front of rx and writes our proof. ERR_AGAIN while it is not
+ * whole; ERR_AUTH for our own nonce come back (reflection). */
 int link_auth_nonce(struct link_auth *a, struct buf *rx, const char *secret,
                     uint8_t proof[SHA256_LEN]);
 /* Takes the peer's proof and compares it in constant time. ERR_AGAIN, ERR_AUTH. */
