@@ -331,6 +331,28 @@ test('past the bound of devices the longest unused one is signed out', async () 
     assert.equal(devices.some((d) => d.id === user.deviceId), false);
 });
 
+test('a storm on one account ends in order: no fault, no session left but the last', async () => {
+    const user = await member();
+    let sessions = [user, await login(user), await login(user)];
+    for (let round = 0; round < 3; round++) {
+        const [a, b, c] = sessions;
+        const again = (d) => post('/v1/auth/login', { username: user.username, password: PASSWORD, device: { ...device, id: d.deviceId } });
+        const answers = await Promise.all([
+            ...sessions.flatMap((s) => [post('/v1/auth/refresh', { refreshToken: s.refreshToken }), again(s), again(s)]),
+            call('DELETE', `/v1/devices/${b.deviceId}`, { token: a.accessToken }),
+            call('DELETE', `/v1/devices/${a.deviceId}`, { token: b.accessToken }),
+            call('POST', '/v1/auth/logout', { token: c.accessToken }),
+            call('POST', '/v1/auth/logout-all', { token: a.accessToken }),
+            call('POST', '/v1/auth/logout-all', { token: b.accessToken }),
+        ]);
+        for (const { status, body } of answers) assert.ok([200, 204, 401, 404].includes(status), `${status} ${JSON.stringify(body)}`);
+        sessions = [await login(user), await login(user), await login(user)];
+    }
+    assert.equal((await call('POST', '/v1/auth/logout-all', { token: sessions[0].accessToken })).status, 204);
+    const last = await login(user);
+    assert.deepEqual((await get('/v1/devices', last.accessToken)).body.items.map((d) => d.id), [last.deviceId]);
+});
+
 test('tickets by GET and POST', async () => {
     const user = await member();
     for (const method of ['GET', 'POST']) {

@@ -1,4 +1,4 @@
-// The limits of accounts, on a server where they are small. SOTTO_LIMITS_URL names a running one with the settings below.
+// The limits of accounts, on a server where they are small. SOTTO_TEST_LIMITS_URL names a running one with the settings below.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
@@ -13,7 +13,7 @@ const SETTINGS = {
     'auth.change_per_minute': '3',
 };
 const PASSWORD = 'correct horse battery';
-let url = process.env.SOTTO_LIMITS_URL;
+let url = process.env.SOTTO_TEST_LIMITS_URL;
 let stack = null;
 
 before(async () => {
