@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "ctl/ctl.h"
 #include "ctl/db.h"
@@ -142,11 +143,30 @@ static int remember(PGconn *db, const struct schema_file *f)
     return r ? CTL_OK : CTL_FAILURE;
 }
 
+/* A line that ends the transaction, which would leave half a migration. (PL/pgSQL's BEGIN and END
+ * are no such lines.) */
+static bool ends_transaction(const char *sql)
+{
+    while (*sql) {
+        sql += strspn(sql, " \t\r\n");
+        if (strncasecmp(sql, "commit;", 7) == 0 || strncasecmp(sql, "rollback;", 9) == 0) {
+            return true;
+        }
+        sql += strcspn(sql, "\n");
+    }
+    return false;
+}
+
 static int apply(PGconn *db, const struct schema_file *f, const char *dir)
 {
     int64_t start_us = clock_mono_us();
-    int rc = run(db, "BEGIN");
+    int rc = CTL_OK;
 
+    if (ends_transaction(f->sql)) {
+        return ctl_fail("%s/%s must not COMMIT or ROLLBACK: it runs in a transaction of its own",
+                        dir, f->name);
+    }
+    rc = run(db, "BEGIN");
     if (rc != CTL_OK) {
         return rc;
     }
@@ -155,7 +175,7 @@ static int apply(PGconn *db, const struct schema_file *f, const char *dir)
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY) {
         rc = sql_failed(f, dir, r);
     } else if (PQtransactionStatus(db) != PQTRANS_INTRANS) {
-        rc = ctl_fail("%s/%s must not COMMIT or ROLLBACK: it runs in a transaction of its own", dir,
+        rc = ctl_fail("%s/%s ended its transaction: part of it stands now; undo that by hand", dir,
                       f->name);
     }
     PQclear(r);

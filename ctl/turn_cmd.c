@@ -23,7 +23,9 @@ static int print_conf(const struct config *c)
         explicit_bzero(b.data, b.cap);
     }
     buf_free(&b);
-    return rc == OK ? CTL_OK : ctl_fail("%s (make the secret: sottoctl secrets init)", why);
+    return rc == OK
+               ? CTL_OK
+               : ctl_fail("%s (sottoctl secrets init makes it, sottoctl doctor says more)", why);
 }
 
 int cmd_turn_config(struct ctl *c)
