@@ -7,7 +7,7 @@
 #include "lib/base/log.h"
 #include "signaling/shell/hub_internal.h"
 
-#define MAX_CURSOR (INT64_C(1) << 53) /* what JSON numbers hold exactly */
+#define MAX_CURSOR ((INT64_C(1) << 53) - 1) /* what JSON numbers hold exactly */
 
 void hub_on(struct hub *h, const char *type, hub_handler_fn fn, void *arg)
 {
