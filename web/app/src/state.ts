@@ -44,6 +44,14 @@ const ringingCalls = signal<Call[]>([]);
 export const call = computed(() => ({ version: version.value, call: currentCall.value }));
 export const ringing = computed(() => ({ version: version.value, calls: ringingCalls.value }));
 
+/**
+ * Calls and participants are live objects that change under the same reference. A component that
+ * reads one says so with this, and is drawn again when any of them has changed.
+ */
+export function watchCalls(): void {
+  void version.value;
+}
+
 /** Displayed names of everyone this page has met, by user id. */
 export const known = signal<ReadonlyMap<string, Person>>(new Map());
 

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import type { Call } from "@sotto/sdk";
-import { client, isGroup, nameOfCall, ringing } from "../state";
+import { client, isGroup, nameOfCall, ringing, watchCalls } from "../state";
 import { t } from "../strings";
 import { Avatar } from "../ui/avatar";
 import { HangUpIcon, PhoneIcon, VideoIcon } from "../ui/icons";
@@ -19,6 +19,7 @@ export function IncomingCards() {
 }
 
 export function IncomingCard({ call }: { call: Call }) {
+  watchCalls();
   const name = nameOfCall(call);
   const card = useRef<HTMLDivElement>(null);
   useEffect(() => {

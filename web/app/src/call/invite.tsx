@@ -1,11 +1,12 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Call } from "@sotto/sdk";
-import { client, known, notify, personOf, session, type Person } from "../state";
+import { client, known, notify, personOf, session, watchCalls, type Person } from "../state";
 import { t } from "../strings";
 import { Avatar } from "../ui/avatar";
 import { AddPersonIcon, CloseIcon } from "../ui/icons";
 
 export function InvitePanel({ call, onClose }: { call: Call; onClose: () => void }) {
+  watchCalls();
   const [text, setText] = useState("");
   const [found, setFound] = useState<Person[]>([]);
   const [asked, setAsked] = useState<string[]>([]);

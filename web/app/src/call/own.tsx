@@ -1,6 +1,7 @@
 import { useRef, useState } from "preact/hooks";
 import type { TargetedEvent, TargetedKeyboardEvent, TargetedPointerEvent } from "preact";
 import type { Call } from "@sotto/sdk";
+import { watchCalls } from "../state";
 import { t } from "../strings";
 import { Video } from "./video";
 
@@ -8,6 +9,7 @@ type Corner = "tl" | "tr" | "bl" | "br";
 
 /** One's own picture: small, and put into whichever corner is out of the way. */
 export function OwnPicture({ call }: { call: Call }) {
+  watchCalls();
   const [corner, setCorner] = useState<Corner>("br");
   const [drag, setDrag] = useState<{ x: number; y: number } | null>(null);
   const from = useRef({ x: 0, y: 0 });

@@ -1,9 +1,11 @@
 import { useState } from "preact/hooks";
 import type { Call, CallStats } from "@sotto/sdk";
+import { watchCalls } from "../state";
 import { t } from "../strings";
 
 /** How the media goes and how well, in words; opened, in numbers. */
 export function PathPill({ call }: { call: Call }) {
+  watchCalls();
   const [open, setOpen] = useState(false);
   const { path, quality, lastStats, state } = call;
   const broken = state === "reconnecting";

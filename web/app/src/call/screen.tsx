@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 import type { Call } from "@sotto/sdk";
 import { clock } from "../format";
-import { call as callSignal, isGroup, nameOfCall, personOf, session } from "../state";
+import { isGroup, nameOfCall, personOf, session, watchCalls } from "../state";
 import { t } from "../strings";
 import { Avatar } from "../ui/avatar";
 import { ConnectionBar } from "../ui/bars";
@@ -24,7 +24,7 @@ import { AudioSink, Video } from "./video";
 
 /** The call, over the whole window: nothing but faces, and a bar that goes when it isn't needed. */
 export function CallScreen({ call }: { call: Call }) {
-  void callSignal.value.version; // Redraw with every change of the call.
+  watchCalls();
   const [inviting, setInviting] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const stirring = useStirring(call.state === "active" && !inviting);
@@ -82,6 +82,7 @@ export function CallScreen({ call }: { call: Call }) {
 }
 
 function Stage({ call, name }: { call: Call; name: string }) {
+  watchCalls();
   const people = call.participants;
   const portrait = useMedia("(orientation: portrait)");
   const user = session.value?.user;
@@ -128,6 +129,7 @@ function Stage({ call, name }: { call: Call; name: string }) {
 }
 
 function StateLine({ call }: { call: Call }) {
+  watchCalls();
   const seconds = useSeconds(call.answeredAt);
   const text = stateText(call);
   return (
@@ -163,6 +165,7 @@ interface ControlsProps {
 }
 
 function Controls({ call, inviting, onInvite }: ControlsProps) {
+  watchCalls();
   const canInvite = call.state === "active" || call.state === "reconnecting";
   return (
     <div class="controls" role="toolbar" aria-label={t().callControls}>

@@ -1,4 +1,5 @@
 import type { Call, Participant } from "@sotto/sdk";
+import { watchCalls } from "../state";
 import { t } from "../strings";
 import { Avatar } from "../ui/avatar";
 import { MicOffIcon } from "../ui/icons";
@@ -9,6 +10,7 @@ export function RemoteTile({ person, span, full }: {
   span?: number;
   full?: boolean;
 }) {
+  watchCalls();
   const showsVideo = person.joined && person.video && person.stream.getVideoTracks().length > 0;
   const name = person.displayName || person.username;
   return (
@@ -59,6 +61,7 @@ export function OwnTile({ call, name, seed, span }: {
   seed: string;
   span: number;
 }) {
+  watchCalls();
   return (
     <figure class="tile" style={{ gridColumn: `span ${span}` }} data-testid="own-tile">
       {call.videoOn ? (
