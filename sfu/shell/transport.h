@@ -16,13 +16,15 @@
 #include "sfu/shell/dtls.h"
 #include "sfu/shell/srtp_peer.h"
 
-#define TRANSPORT_ADDRESSES 8        /* verified addresses kept a transport */
-#define TRANSPORT_SILENT_US 30000000 /* consent: without a check or packet it is gone (RFC 7675)   \
-                                      */
-#define TRANSPORT_UFRAG_LEN  8
-#define TRANSPORT_PWD_LEN    32
-#define TRANSPORT_ICE_EPOCHS 2 /* credentials in force: after an ICE restart, the former ones too  \
-                                */
+#define TRANSPORT_ADDRESSES 8 /* verified addresses kept a transport */
+#define TRANSPORT_SILENT_US                                                                        \
+    30000000 /* consent: without a check or packet it is gone (RFC 7675)                           \
+              */
+#define TRANSPORT_UFRAG_LEN 8
+#define TRANSPORT_PWD_LEN   32
+#define TRANSPORT_ICE_EPOCHS                                                                       \
+    2 /* credentials in force: after an ICE restart, the former ones too                           \
+       */
 
 struct transport;
 struct transport_table;

@@ -25,7 +25,7 @@
 
 static const struct id fixture_room = {"01890a5d-ac96-774b-bcce-b302099a8057"};
 
-static struct router *fixture_router(size_t packets)
+__attribute__((unused)) static struct router *fixture_router(size_t packets)
 {
     struct router_limits limits = {.max_rooms = 4, .pool_packets = packets, .cache_us = 1000000};
     struct router *r = router_new(&limits);
@@ -33,7 +33,7 @@ static struct router *fixture_router(size_t packets)
     return r;
 }
 
-static struct sdp_publish fixture_sdp(uint32_t number)
+__attribute__((unused)) static struct sdp_publish fixture_sdp(uint32_t number)
 {
     struct sdp_publish p = {.n_tracks = 2};
     p.track[0] = (struct sdp_track){.kind = SDP_AUDIO,
@@ -62,7 +62,8 @@ static struct sdp_publish fixture_sdp(uint32_t number)
 }
 
 /* One that is ready, in fixture_room. */
-static struct publisher *fixture_publisher(struct router *r, uint32_t number)
+__attribute__((unused)) static struct publisher *fixture_publisher(struct router *r,
+                                                                   uint32_t number)
 {
     struct sdp_publish sdp = fixture_sdp(number);
     struct publisher *p;
@@ -72,8 +73,8 @@ static struct publisher *fixture_publisher(struct router *r, uint32_t number)
     return p;
 }
 
-static struct subscriber *fixture_subscriber(struct router *r, uint32_t number, uint32_t n_audio,
-                                             uint32_t n_video)
+__attribute__((unused)) static struct subscriber *
+fixture_subscriber(struct router *r, uint32_t number, uint32_t n_audio, uint32_t n_video)
 {
     static struct sdp_subscribe answer;
     struct subscriber *s;
@@ -94,8 +95,10 @@ static struct subscriber *fixture_subscriber(struct router *r, uint32_t number, 
     return s;
 }
 
-static struct packet *fixture_parsed(struct router *r, const struct rtp_out *o,
-                                     const uint8_t *payload, size_t payload_len, int64_t now_us)
+__attribute__((unused)) static struct packet *fixture_parsed(struct router *r,
+                                                             const struct rtp_out *o,
+                                                             const uint8_t *payload,
+                                                             size_t payload_len, int64_t now_us)
 {
     struct packet *k = packet_alloc(router_pool(r));
     assert_non_null(k);
@@ -110,8 +113,8 @@ static struct packet *fixture_parsed(struct router *r, const struct rtp_out *o,
     return k;
 }
 
-static struct packet *fixture_audio(struct router *r, uint32_t number, uint16_t seq, uint8_t level,
-                                    int64_t now_us)
+__attribute__((unused)) static struct packet *
+fixture_audio(struct router *r, uint32_t number, uint16_t seq, uint8_t level, int64_t now_us)
 {
     uint8_t value = (uint8_t)(0x80u | level);
     struct rtp_out o = {.pt = AUDIO_PT,
@@ -125,8 +128,8 @@ static struct packet *fixture_audio(struct router *r, uint32_t number, uint16_t 
 }
 
 /* A one-packet VP8 frame with a 15-bit picture id and tl0picidx. */
-static struct packet *fixture_video(struct router *r, uint32_t number, uint16_t seq, bool keyframe,
-                                    int64_t now_us)
+__attribute__((unused)) static struct packet *
+fixture_video(struct router *r, uint32_t number, uint16_t seq, bool keyframe, int64_t now_us)
 {
     uint8_t frame[40] = {0x90, 0xe0, 0x80, (uint8_t)seq, (uint8_t)seq, 0x20};
     frame[6] = keyframe ? 0x10 : 0x11;
@@ -143,8 +146,8 @@ static struct packet *fixture_video(struct router *r, uint32_t number, uint16_t 
 }
 
 /* Routes it and gives it back; returns how many slots it goes to, the first in *first. */
-static size_t fixture_route(struct router *r, struct publisher *p, struct packet *k,
-                            struct forward *first)
+__attribute__((unused)) static size_t fixture_route(struct router *r, struct publisher *p,
+                                                    struct packet *k, struct forward *first)
 {
     size_t n;
     struct track *t;
