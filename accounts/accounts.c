@@ -268,12 +268,19 @@ void refresh_token_hash(char hex[HASH_HEX_LEN + 1], const char *token)
     hex_encode(hex, hash, sizeof hash);
 }
 
+void accounts_problem(struct http_request *r, int err)
+{
+    if (err != ERR_CLOSED) {
+        http_problem_err(r, err);
+    }
+}
+
 struct pending *pending_new(struct accounts *a, struct http_request *r)
 {
     struct pending *p = calloc(1, sizeof *p);
 
     if (!p) {
-        http_problem_err(r, ERR_NOMEM);
+        accounts_problem(r, ERR_NOMEM);
         return NULL;
     }
     p->a = a;
@@ -295,7 +302,7 @@ void pending_query(struct pending *p, const char *name, const char *sql, int n,
     int err = pg_query(p->a->pg, name, sql, n, params, NULL, fn, p);
 
     if (err) {
-        http_problem_err(pending_end(p), err);
+        accounts_problem(pending_end(p), err);
     }
 }
 

@@ -54,7 +54,8 @@ void accounts_options_load(struct accounts_options *o, const struct config *c);
  * key that isn't P-256, ERR_FORBIDDEN for one that others may read (each with a log line),
  * ERR_NOMEM. NULL on failure, the reason in *err when err isn't NULL. */
 struct accounts *accounts_new(const struct accounts_options *o, int *err);
-/* After the server was freed and the loop has run its jobs. NULL is fine. */
+/* After the server was freed and the database closed. Logins whose password is being checked end
+ * without an answer when the loop is freed. NULL is fine. */
 void accounts_free(struct accounts *a);
 
 /* Every route of accounts, ended by a NULL path; the argument of the handlers is the struct

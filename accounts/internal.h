@@ -50,6 +50,10 @@ bool accounts_limited_by_address(struct ratelimit *rl, struct http_request *r);
 void refresh_token_new(char token[REFRESH_TOKEN_LEN + 1]);
 void refresh_token_hash(char hex[HASH_HEX_LEN + 1], const char *token);
 
+/* Answers an error as http_problem_err does, but for ERR_CLOSED: the process is ending then, and
+ * its server has freed the requests before the database and the pool hand back what they had. */
+void accounts_problem(struct http_request *r, int err);
+
 /* A request between its query and the answer. */
 struct pending {
     struct accounts *a;

@@ -18,6 +18,7 @@ METRIC_COUNTER_DEF(jobs_refused, "sotto_password_jobs_refused_total", NULL,
 struct passwords {
     struct loop *loop;
     int cost, max_jobs, jobs;
+    bool closed;          /* freed with the last job */
     char dummy[HASH_LEN]; /* what unknown accounts are verified against */
 };
 
@@ -56,7 +57,13 @@ struct passwords *passwords_new(struct loop *l, int cost, int max_jobs)
 
 void passwords_free(struct passwords *p)
 {
-    free(p);
+    if (!p) {
+        return;
+    }
+    p->closed = true;
+    if (!p->jobs) {
+        free(p);
+    }
 }
 
 bool passwords_busy(const struct passwords *p)
@@ -91,12 +98,20 @@ static void done(void *arg)
     struct passwords *p = j->owner;
 
     metric_set(&jobs_gauge, --p->jobs);
+    if (p->closed) {
+        j->err = ERR_CLOSED;
+    } else if (j->verify && j->err) {
+        j->err = ERR_AUTH;
+    }
     if (j->verify) {
-        j->verified(j->arg, j->err ? ERR_AUTH : OK);
+        j->verified(j->arg, j->err);
     } else {
         j->hashed(j->arg, j->err, j->err ? NULL : j->hash);
     }
     job_free(j);
+    if (p->closed && !p->jobs) {
+        free(p);
+    }
 }
 
 static int submit(struct job *j)

@@ -12,15 +12,15 @@
 
 struct passwords;
 
-/* err: OK, ERR_INVALID, ERR_NOMEM. hash: valid inside the callback, NULL on failure. */
+/* err: OK, ERR_INVALID, ERR_NOMEM, ERR_CLOSED. hash: valid inside the callback, NULL on failure. */
 typedef void (*password_hashed_fn)(void *arg, int err, const char *hash);
-/* err: OK when the password is right, else ERR_AUTH. */
+/* err: OK when the password is right, else ERR_AUTH; ERR_CLOSED. */
 typedef void (*password_verified_fn)(void *arg, int err);
 
 /* Makes the pool's state; hashes once, so it takes as long as one login. At most max_jobs are under
  * way. NULL when out of memory or the cost is out of bounds. */
 struct passwords *passwords_new(struct loop *l, int cost, int max_jobs);
-/* Once no job is under way. */
+/* Jobs that are under way end with ERR_CLOSED, as the loop runs or is freed. NULL is fine. */
 void passwords_free(struct passwords *p);
 /* No further job would be taken now: the moment to refuse early. */
 bool passwords_busy(const struct passwords *p);

@@ -28,7 +28,7 @@ static void listed(void *arg, int err, const struct pg_result *res)
     cJSON *body, *items;
 
     if (err) {
-        http_problem_err(pending_end(p), err);
+        accounts_problem(pending_end(p), err);
         return;
     }
     body = json_new();
@@ -59,7 +59,7 @@ static void revoked(void *arg, int err, const struct pg_result *res)
     struct pending *p = arg;
 
     if (err) {
-        http_problem_err(pending_end(p), err);
+        accounts_problem(pending_end(p), err);
         return;
     }
     accounts_sessions_ended(p->a, pg_text(res, 0, 0));
@@ -78,7 +78,7 @@ void route_revoke_device(struct http_request *r, void *arg)
         return;
     }
     if (!id_is_valid(id)) {
-        http_problem_err(r, ERR_NOT_FOUND);
+        accounts_problem(r, ERR_NOT_FOUND);
         return;
     }
     p = pending_new(a, r);
@@ -96,7 +96,7 @@ void route_jwks(struct http_request *r, void *arg)
 
     cJSON_Delete(set);
     if (!text) {
-        http_problem_err(r, ERR_NOMEM);
+        accounts_problem(r, ERR_NOMEM);
         return;
     }
     http_set_header(r, "cache-control", "public, max-age=300");

@@ -99,7 +99,7 @@ static void opened(void *arg, int err, const struct pg_result *res)
         err = accounts_issue(l->a, TOKEN_ACCESS, &who, &token);
     }
     if (err) {
-        http_problem_err(end(l), err);
+        accounts_problem(end(l), err);
         return;
     }
     body = json_new();
@@ -145,7 +145,7 @@ static void open_session(struct login *l)
                    " decode($8, 'hex'), $9::bigint, $10::int)",
                    10, params, NULL, opened, l);
     if (err) {
-        http_problem_err(end(l), err);
+        accounts_problem(end(l), err);
     }
 }
 
@@ -154,11 +154,13 @@ static void verified(void *arg, int err)
     struct login *l = arg;
 
     explicit_bzero(l->password, sizeof l->password);
-    if (err) {
+    if (err == ERR_CLOSED) {
+        end(l);
+    } else if (err) {
         refuse(l);
-        return;
+    } else {
+        open_session(l);
     }
-    open_session(l);
 }
 
 static void found(void *arg, int err, const struct pg_result *res)
@@ -172,10 +174,9 @@ static void found(void *arg, int err, const struct pg_result *res)
     }
     if (!err) {
         err = password_verify(l->a->passwords, l->password, known ? l->hash : NULL, verified, l);
-        err = err == ERR_LIMIT ? ERR_UNAVAILABLE : err;
     }
     if (err) {
-        http_problem_err(end(l), err);
+        accounts_problem(end(l), err);
     }
 }
 
@@ -241,7 +242,7 @@ void route_login(struct http_request *r, void *arg)
 
     l = calloc(1, sizeof *l);
     if (!l) {
-        http_problem_err(r, ERR_NOMEM);
+        accounts_problem(r, ERR_NOMEM);
         return;
     }
     l->a = a;
@@ -256,7 +257,7 @@ void route_login(struct http_request *r, void *arg)
         return;
     }
     if (passwords_busy(a->passwords)) {
-        http_problem_err(end(l), ERR_UNAVAILABLE);
+        accounts_problem(end(l), ERR_LIMIT);
         return;
     }
     const char *params[] = {l->name};
@@ -264,6 +265,6 @@ void route_login(struct http_request *r, void *arg)
         pg_query(a->pg, "account_find_login",
                  "SELECT id, password_hash FROM account_find_login($1)", 1, params, NULL, found, l);
     if (err) {
-        http_problem_err(end(l), err);
+        accounts_problem(end(l), err);
     }
 }

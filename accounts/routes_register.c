@@ -59,7 +59,7 @@ static void answer_taken(struct http_request *r, bool username)
     if (text) {
         http_reply_text(r, 409, "application/problem+json", text);
     } else {
-        http_problem_err(r, ERR_NOMEM);
+        accounts_problem(r, ERR_NOMEM);
     }
     free(text);
 }
@@ -77,7 +77,7 @@ static void inserted(void *arg, int err, const struct pg_result *res)
     cJSON *body;
 
     if (err) {
-        http_problem_err(end(g), err);
+        accounts_problem(end(g), err);
         return;
     }
     if (!outcome || strcmp(outcome, "created") != 0) {
@@ -105,7 +105,7 @@ static void hashed(void *arg, int err, const char *hash)
             params, NULL, inserted, g);
     }
     if (err) {
-        http_problem_err(end(g), err);
+        accounts_problem(end(g), err);
     }
 }
 
@@ -136,7 +136,7 @@ void route_register(struct http_request *r, void *arg)
 
     g = calloc(1, sizeof *g);
     if (!g) {
-        http_problem_err(r, ERR_NOMEM);
+        accounts_problem(r, ERR_NOMEM);
         return;
     }
     g->a = a;
@@ -153,6 +153,6 @@ void route_register(struct http_request *r, void *arg)
     }
     err = password_hash(a->passwords, password, hashed, g);
     if (err) {
-        http_problem_err(end(g), err == ERR_LIMIT ? ERR_UNAVAILABLE : err);
+        accounts_problem(end(g), err);
     }
 }

@@ -73,7 +73,7 @@ static void answer(struct refresh *f, const struct http_principal *who)
     int err = accounts_issue(f->a, TOKEN_ACCESS, who, &token);
 
     if (err) {
-        http_problem_err(end(f), err);
+        accounts_problem(end(f), err);
         return;
     }
     body = json_new();
@@ -101,7 +101,7 @@ static void rotated(void *arg, int err, const struct pg_result *res)
         err = principal_of(&who, res);
     }
     if (err) {
-        http_problem_err(end(f), err);
+        accounts_problem(end(f), err);
         return;
     }
     answer(f, &who);
@@ -126,7 +126,7 @@ void route_refresh(struct http_request *r, void *arg)
     }
     f = calloc(1, sizeof *f);
     if (!f) {
-        http_problem_err(r, ERR_NOMEM);
+        accounts_problem(r, ERR_NOMEM);
         return;
     }
     f->a = a;
@@ -141,7 +141,7 @@ void route_refresh(struct http_request *r, void *arg)
                    " FROM account_refresh(decode($1, 'hex'), decode($2, 'hex'), $3::bigint)",
                    3, params, NULL, rotated, f);
     if (err) {
-        http_problem_err(end(f), err);
+        accounts_problem(end(f), err);
     }
 }
 
@@ -150,7 +150,7 @@ static void signed_out(void *arg, int err, const struct pg_result *res)
     struct pending *p = arg;
 
     if (err) {
-        http_problem_err(pending_end(p), err);
+        accounts_problem(pending_end(p), err);
         return;
     }
     accounts_sessions_ended(p->a, pg_rows(res) > 0 ? pg_text(res, 0, 0) : NULL);

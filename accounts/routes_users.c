@@ -39,7 +39,7 @@ static void answer_own(void *arg, int err, const struct pg_result *res)
         err = ERR_NOT_FOUND; /* suspended or gone since the token was made */
     }
     if (err) {
-        http_problem_err(pending_end(p), err);
+        accounts_problem(pending_end(p), err);
         return;
     }
     read_public(&profile, res, 0);
@@ -136,7 +136,7 @@ static void answer_one(void *arg, int err, const struct pg_result *res)
         err = ERR_NOT_FOUND;
     }
     if (err) {
-        http_problem_err(pending_end(p), err);
+        accounts_problem(pending_end(p), err);
         return;
     }
     read_public(&profile, res, 0);
@@ -154,7 +154,7 @@ void route_get_user(struct http_request *r, void *arg)
         return;
     }
     if (!id_is_valid(id)) {
-        http_problem_err(r, ERR_NOT_FOUND);
+        accounts_problem(r, ERR_NOT_FOUND);
         return;
     }
     p = pending_new(a, r);
@@ -172,7 +172,7 @@ static void answer_list(void *arg, int err, const struct pg_result *res)
     cJSON *body, *items;
 
     if (err) {
-        http_problem_err(pending_end(p), err);
+        accounts_problem(pending_end(p), err);
         return;
     }
     body = json_new();

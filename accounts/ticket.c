@@ -24,7 +24,7 @@ void route_ticket(struct http_request *r, void *arg)
     }
     err = accounts_issue(a, TOKEN_TICKET, who, &token);
     if (err) {
-        http_problem_err(r, err);
+        accounts_problem(r, err);
         return;
     }
     body = json_new();

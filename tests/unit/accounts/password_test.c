@@ -106,6 +106,22 @@ static void test_bound(void **state)
     loop_free(f.loop);
 }
 
+/* Freed with jobs under way: each caller hears of it, and nothing is left over. */
+static void test_freed_early(void **state)
+{
+    struct fixture f = {.loop = loop_new(), .waiting = 3};
+
+    (void)state;
+    f.p = passwords_new(f.loop, 4, 4);
+    assert_int_equal(password_verify(f.p, "a", NULL, on_verified, &f), OK);
+    assert_int_equal(password_hash(f.p, "b", on_hashed, &f), OK);
+    passwords_free(f.p);
+    loop_free(f.loop);
+    assert_int_equal(f.waiting, 1);
+    assert_int_equal(f.err, ERR_CLOSED);
+    assert_string_equal(f.hash, "");
+}
+
 static void test_cost(void **state)
 {
     struct loop *l = loop_new();
@@ -120,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_passwords),
         cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_freed_early),
         cmocka_unit_test(test_cost),
     };
 
