@@ -1,3 +1,10 @@
+-- A fresh UUIDv7 (RFC 9562 section 5.7) for rows that are made inside SQL functions.
+CREATE FUNCTION uuid_v7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
+    SELECT encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
+        PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
+        FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid
+$$;
+
 -- Conversations and members. `pair` makes a direct conversation unique: the two user ids, ascending.
 CREATE TABLE conversations (
     id          uuid PRIMARY KEY,
@@ -60,7 +67,7 @@ END $$;
 
 -- The direct conversation of two users, made on first use; one per pair whoever asks at the same
 -- time. `fresh` is its id if it must be made.
-CREATE FUNCTION conversation_direct(a uuid, b uuid, fresh uuid DEFAULT gen_random_uuid())
+CREATE FUNCTION conversation_direct(a uuid, b uuid, fresh uuid DEFAULT uuid_v7())
 RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
     found_id uuid;

@@ -19,7 +19,8 @@
 #include "signaling/shell/sfu_link.h"
 #include "turn/turn.h"
 
-#define DRAIN_TIME_US INT64_C(2500000) /* sockets close and requests finish within it */
+#define DRAIN_TIME_US INT64_C(2500000) /* sockets close and requests finish within it, or are cut */
+#define DRAIN_LOOK_US INT64_C(100000)  /* it's looked this often whether they have */
 #define MAX_ORIGINS   64
 
 struct app {
@@ -35,6 +36,7 @@ struct app {
     struct calls *calls;
     struct ops *ops;
     struct loop_timer *stop_timer;
+    int64_t drain_left_us;
     const char *origins[MAX_ORIGINS + 1];
     char internal_key[256];
 };
@@ -80,10 +82,12 @@ static void on_offline(void *arg, const struct http_principal *who, bool online)
 }
 
 /* ---- signals ---- */
-static void on_stopped(void *arg)
+static void on_drain_look(void *arg)
 {
     struct app *a = arg;
-    loop_stop(a->loop);
+    a->drain_left_us -= DRAIN_LOOK_US;
+    if (a->drain_left_us <= 0 || hub_is_empty(a->hub))
+        loop_stop(a->loop);
 }
 
 static void on_terminate(void *arg)
@@ -97,9 +101,10 @@ static void on_terminate(void *arg)
     ops_drain(a->ops);
     hub_drain(a->hub);
     http_drain(a->http);
-    a->stop_timer = loop_timer_new(a->loop, on_stopped, a);
+    a->drain_left_us = DRAIN_TIME_US;
+    a->stop_timer = loop_timer_new(a->loop, on_drain_look, a);
     if (a->stop_timer)
-        loop_timer_start(a->stop_timer, DRAIN_TIME_US, 0);
+        loop_timer_start(a->stop_timer, DRAIN_LOOK_US, DRAIN_LOOK_US);
     else
         loop_stop(a->loop);
 }

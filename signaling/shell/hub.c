@@ -243,6 +243,11 @@ size_t hub_sockets(const struct hub *h)
     return h->connected;
 }
 
+bool hub_is_empty(const struct hub *h)
+{
+    return !h->sockets;
+}
+
 void hub_on_presence(struct hub *h, hub_presence_fn fn, void *arg)
 {
     if (h->n_presence == HUB_PRESENCE_MAX)

@@ -114,5 +114,7 @@ void hub_close_session(struct hub *h, const char *user_id, const char *session_i
 
 /* Sockets that are connected, for /metrics and tests. */
 size_t hub_sockets(const struct hub *h);
+/* No socket is left, not even one that is closing. */
+bool hub_is_empty(const struct hub *h);
 
 #endif
