@@ -57,15 +57,6 @@ CREATE TABLE call_devices (
     PRIMARY KEY (call_id, device_id)
 );
 
--- RFC 9562 section 5.7: 48 bits of milliseconds, then random bits.
-CREATE FUNCTION uuid_v7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
-    SELECT encode(
-        set_byte(
-            substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
-            || substring(r FROM 7), 6, (get_byte(r, 6) & 15) | 112), 'hex')::uuid
-      FROM (SELECT uuid_send(gen_random_uuid()) AS r) AS random
-$$;
-
 CREATE FUNCTION call_time(t timestamptz) RETURNS text LANGUAGE sql IMMUTABLE AS
 $$ SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') $$;
 

@@ -1,0 +1,97 @@
+// A media node for tests, that forwards nothing: it speaks the control link (lib/io/link.h) and answers as it is told.
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { connect } from 'node:net';
+
+const NONCE = 32;
+const ANSWER = 'v=0\r\no=- 2 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n';
+
+export class FakeSfu {
+    /** Connects and says hello; `rooms` are those it claims to have still. */
+    static async open(port, secret, { node = 'fake-1', instance = randomUUID(), rooms = [], load } = {}) {
+        const sfu = new FakeSfu();
+        Object.assign(sfu, { node, instance, requests: [], waiters: [], answers: {} });
+        sfu.socket = connect(port, '127.0.0.1');
+        await sfu.#handshake(secret);
+        sfu.#send({ t: 'hello', node, instance, region: 'test', rooms, load: load ?? { rooms: 0, transports: 0, packetsPerSecond: 0, cpu: 0 } });
+        return sfu;
+    }
+
+    #handshake(secret) {
+        const mine = randomBytes(NONCE);
+        const proof = (role, theirs) => createHmac('sha256', secret).update(role).update(mine).update(theirs).digest();
+        let rx = Buffer.alloc(0);
+        let theirs = null;
+        let open = false;
+        this.socket.write(mine);
+        return new Promise((resolve, reject) => {
+            this.socket.on('error', reject);
+            this.socket.on('close', () => reject(new Error('link closed in the handshake')));
+            this.socket.on('data', (chunk) => {
+                rx = Buffer.concat([rx, chunk]);
+                if (!theirs && rx.length >= NONCE) {
+                    theirs = rx.subarray(0, NONCE);
+                    rx = rx.subarray(NONCE);
+                    this.socket.write(proof(FakeSfu.roles[0], theirs));
+                }
+                if (theirs && !open && rx.length >= NONCE) {
+                    if (!rx.subarray(0, NONCE).equals(proof(FakeSfu.roles[1], theirs))) return reject(new Error('the server has another secret'));
+                    rx = rx.subarray(NONCE);
+                    open = true;
+                    this.pings = setInterval(() => this.socket.write(Buffer.alloc(4)), 1000);
+                    resolve();
+                }
+                while (open && rx.length >= 4 && rx.length >= 4 + rx.readUInt32BE(0)) {
+                    const length = rx.readUInt32BE(0);
+                    if (length > 0) this.#take(JSON.parse(rx.subarray(4, 4 + length).toString()));
+                    rx = rx.subarray(4 + length);
+                }
+            });
+        });
+    }
+
+    #send(frame) {
+        const text = Buffer.from(JSON.stringify(frame));
+        const length = Buffer.alloc(4);
+        length.writeUInt32BE(text.length);
+        this.socket.write(Buffer.concat([length, text]));
+    }
+
+    #take(frame) {
+        this.requests.push(frame);
+        const answer = this.answers[frame.t] ?? { data: ['publish', 'subscribe', 'restart'].includes(frame.t) ? { sdp: ANSWER } : {} };
+        if (answer.error) this.#send({ t: 'reply', id: frame.id, ok: false, error: answer.error });
+        else this.#send({ t: 'reply', id: frame.id, ok: true, data: answer.data });
+        this.waiters = this.waiters.filter((waiter) => !waiter());
+    }
+
+    /** Sends an event frame ({t: "slots", …}). */
+    tell(frame) {
+        this.#send(frame);
+    }
+
+    /** The first request of the type that nobody took yet. */
+    request(type, filter = () => true, ms = 5000) {
+        const pick = () => {
+            const i = this.requests.findIndex((r) => r.t === type && filter(r));
+            return i < 0 ? null : this.requests.splice(i, 1)[0];
+        };
+        return new Promise((resolve, reject) => {
+            const found = pick();
+            if (found) return resolve(found);
+            const timer = setTimeout(() => reject(new Error(`no ${type} in ${ms} ms`)), ms);
+            this.waiters.push(() => {
+                const request = pick();
+                if (!request) return false;
+                clearTimeout(timer);
+                resolve(request);
+                return true;
+            });
+        });
+    }
+
+    close() {
+        clearInterval(this.pings);
+        this.socket.destroy();
+    }
+}
+FakeSfu.roles = ['client', 'server'];
