@@ -19,14 +19,14 @@
 #define QUOTES         8
 #define QUOTE_MAX      240
 
-static const char *program = "sotto";
+static const char *program_name = "sotto";
 static _Atomic int threshold = LOG_INFO;
 static bool as_json;
 static _Thread_local char request_id[RID_MAX + 1];
 
-void log_init(const char *name, enum log_level level, bool json)
+void log_init(const char *program, enum log_level level, bool json)
 {
-    program = name;
+    program_name = program;
     as_json = json;
     log_set_level(level);
 }
@@ -154,7 +154,7 @@ static void json_line(struct buf *out, const char *time, const char *level, cons
 
     json_put_str(o, "time", time);
     json_put_str(o, "level", level);
-    json_put_str(o, "program", program);
+    json_put_str(o, "program", program_name);
     json_put_str(o, "event", event);
     if (request_id[0]) {
         json_put_str(o, "rid", request_id);
@@ -183,8 +183,8 @@ static void text_line(const char *time, const char *level, const char *event, co
 {
     char line[LINE_MAX_BYTES];
     const char *rid = request_id[0] ? " rid=" : "";
-    int n = snprintf(line, sizeof line - 1, "%s %-5s %s %s%s%s%s%s", time, level, program, event,
-                     rid, request_id, pairs[0] ? " " : "", pairs);
+    int n = snprintf(line, sizeof line - 1, "%s %-5s %s %s%s%s%s%s", time, level, program_name,
+                     event, rid, request_id, pairs[0] ? " " : "", pairs);
 
     if (n < 0) {
         return;
