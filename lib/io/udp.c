@@ -1,8 +1,10 @@
+/* UDP in batches: see udp.h. One socket for both families where the host has IPv6: IPv4 peers show
+ * as v4-mapped addresses (RFC 4291 section 2.5.5.2) and are written back to IPv4 only where the
+ * host has no IPv6 at all. */
 #include "lib/io/udp.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,80 +14,108 @@
 #include "lib/base/log.h"
 #include "lib/base/metrics.h"
 
-METRIC_COUNTER_DEF(drops, "sotto_udp_send_drops_total", NULL,
-                   "Datagrams the kernel would not take: buffers full or peer unreachable");
-METRIC_COUNTER_DEF(truncated, "sotto_udp_truncated_total", NULL, "Datagrams larger than we keep");
-
 struct udp {
-    int fd, port;
-    /* prepared once; a batch only fills in lengths and pointers */
+    int fd;
+    int port;
+    bool ipv4_only;
     struct mmsghdr msgs[UDP_BATCH];
     struct iovec iov[UDP_BATCH];
+    struct sockaddr_in v4[UDP_BATCH]; /* used where ipv4_only */
 };
 
-/* The local address as IPv6: "" and "::" are every address of both families, "0.0.0.0" every one of
- * IPv4, and an IPv4 address its mapped form. */
-static int local_address(struct sockaddr_in6 *a, const char *address, int port)
+METRIC_COUNTER_DEF(m_sent, "sotto_udp_sent_total", NULL, "Datagrams that the kernel took");
+METRIC_COUNTER_DEF(m_refused, "sotto_udp_refused_total", NULL, "Datagrams that the kernel refused");
+
+/* The address as an IPv6 one. "" and "::" are any; false when it is neither family's text. */
+static bool address_of(struct sockaddr_in6 *out, const char *address, int port)
 {
+    memset(out, 0, sizeof(*out));
+    out->sin6_family = AF_INET6;
+    out->sin6_port = htons((uint16_t)port);
+    if (!*address || strcmp(address, "0.0.0.0") == 0)
+        return true; /* any, of both families */
+    if (inet_pton(AF_INET6, address, &out->sin6_addr) == 1)
+        return true;
     struct in_addr v4;
-    memset(a, 0, sizeof(*a));
-    a->sin6_family = AF_INET6;
-    a->sin6_port = htons((uint16_t)port);
-    if (address[0] == 0 || inet_pton(AF_INET6, address, &a->sin6_addr) == 1)
-        return OK;
     if (inet_pton(AF_INET, address, &v4) != 1)
-        return ERR_INVALID;
-    a->sin6_addr.s6_addr[10] = a->sin6_addr.s6_addr[11] = 0xff;
-    memcpy(&a->sin6_addr.s6_addr[12], &v4, sizeof(v4));
+        return false;
+    out->sin6_addr.s6_addr[10] = out->sin6_addr.s6_addr[11] = 0xff;
+    memcpy(&out->sin6_addr.s6_addr[12], &v4, 4);
+    return true;
+}
+
+static void to_v4(struct sockaddr_in *out, const struct sockaddr_in6 *in)
+{
+    memset(out, 0, sizeof(*out));
+    out->sin_family = AF_INET;
+    out->sin_port = in->sin6_port;
+    memcpy(&out->sin_addr, &in->sin6_addr.s6_addr[12], 4);
+}
+
+static void from_v4(struct sockaddr_in6 *out, const struct sockaddr_in *in)
+{
+    memset(out, 0, sizeof(*out));
+    out->sin6_family = AF_INET6;
+    out->sin6_port = in->sin_port;
+    out->sin6_addr.s6_addr[10] = out->sin6_addr.s6_addr[11] = 0xff;
+    memcpy(&out->sin6_addr.s6_addr[12], &in->sin_addr, 4);
+}
+
+static int bind_any_family(struct udp *u, const struct sockaddr_in6 *a)
+{
+    int off = 0;
+    u->fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (u->fd >= 0) {
+        setsockopt(u->fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+        if (bind(u->fd, (const struct sockaddr *)a, sizeof(*a)) == 0)
+            return OK;
+        int why = errno;
+        close(u->fd);
+        u->fd = -1;
+        if (why != EADDRNOTAVAIL && why != EAFNOSUPPORT) {
+            errno = why;
+            return ERR_IO;
+        }
+    }
+    struct sockaddr_in v4;
+    to_v4(&v4, a);
+    u->ipv4_only = true;
+    u->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (u->fd < 0 || bind(u->fd, (struct sockaddr *)&v4, sizeof(v4)) != 0)
+        return ERR_IO;
     return OK;
 }
 
-/* As large as asked for: beyond the system's limit where we may (CAP_NET_ADMIN), else up to it. */
-static void set_buffer(int fd, int force, int plain, int bytes)
-{
-    if (bytes > 0 && setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof(bytes)) != 0)
-        (void)setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof(bytes));
-}
-
-static int open_socket(const char *address, int port, int buffer_bytes)
+static int port_of(int fd)
 {
     struct sockaddr_in6 a;
-    int off = 0;
-    if (port < 0 || port > 65535 || local_address(&a, address, port) != OK)
-        return -1;
-    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, buffer_bytes);
-    set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, buffer_bytes);
-    if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) != 0 ||
-        bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
+    socklen_t n = sizeof(a);
+    if (getsockname(fd, (struct sockaddr *)&a, &n) != 0)
+        return ERR_IO;
+    return ntohs(a.sin6_port); /* at the same place in both families */
 }
 
 int udp_open(struct udp **out, const char *address, int port, int buffer_bytes)
 {
+    struct sockaddr_in6 a;
+    if (!address_of(&a, address, port))
+        return ERR_INVALID;
     struct udp *u = calloc(1, sizeof(*u));
     if (!u)
         return ERR_NOMEM;
-    u->fd = open_socket(address, port, buffer_bytes);
-    struct sockaddr_in6 a;
-    socklen_t n = sizeof(a);
-    if (u->fd < 0 || getsockname(u->fd, (struct sockaddr *)&a, &n) != 0) {
-        LOG_E("udp_open_failed", "address=%s port=%d why=\"%s\"", address, port, strerror(errno));
+    u->fd = -1;
+    if (bind_any_family(u, &a) != OK || (u->port = port_of(u->fd)) <= 0) {
+        LOG_E("udp_bind_failed", "address=%s port=%d why=\"%s\"", *address ? address : "any", port,
+              strerror(errno));
         udp_close(u);
         return ERR_IO;
     }
-    u->port = ntohs(a.sin6_port);
-    for (int i = 0; i < UDP_BATCH; i++) {
-        u->msgs[i].msg_hdr.msg_iov = &u->iov[i];
-        u->msgs[i].msg_hdr.msg_iovlen = 1;
+    if (buffer_bytes > 0) { /* the kernel caps it at net.core.{r,w}mem_max: a wish, not a promise */
+        setsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof(buffer_bytes));
+        setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof(buffer_bytes));
     }
-    metric_register(&drops);
-    metric_register(&truncated);
+    metric_register(&m_sent);
+    metric_register(&m_refused);
     *out = u;
     return OK;
 }
@@ -109,68 +139,70 @@ int udp_port(const struct udp *u)
     return u->port;
 }
 
+static void name_of(struct udp *u, int i, struct sockaddr_in6 *peer)
+{
+    struct msghdr *h = &u->msgs[i].msg_hdr;
+    h->msg_name = u->ipv4_only ? (void *)&u->v4[i] : (void *)peer;
+    h->msg_namelen = u->ipv4_only ? sizeof(u->v4[i]) : sizeof(*peer);
+}
+
 int udp_recv(struct udp *u, struct udp_packet *p, int n)
 {
     if (n > UDP_BATCH)
         n = UDP_BATCH;
     for (int i = 0; i < n; i++) {
         u->iov[i] = (struct iovec){.iov_base = p[i].data, .iov_len = UDP_MTU};
-        u->msgs[i].msg_hdr.msg_name = &p[i].peer;
-        u->msgs[i].msg_hdr.msg_namelen = sizeof(p[i].peer);
-        u->msgs[i].msg_hdr.msg_flags = 0;
+        u->msgs[i].msg_hdr = (struct msghdr){.msg_iov = &u->iov[i], .msg_iovlen = 1};
+        name_of(u, i, &p[i].peer);
     }
-    int got = recvmmsg(u->fd, u->msgs, (unsigned)n, MSG_DONTWAIT, NULL);
-    if (got < 0) {
-        /* A refused port of some peer shows here (ICMP) and is no fault of ours. */
-        bool none = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ||
-                    errno == ECONNREFUSED || errno == EHOSTUNREACH || errno == ENETUNREACH;
-        return none ? 0 : ERR_IO;
-    }
+    int got;
+    do
+        got = recvmmsg(u->fd, u->msgs, (unsigned)n, 0, NULL);
+    while (got < 0 &&
+           (errno == EINTR || errno == ECONNREFUSED)); /* an ICMP error of a former send */
+    if (got < 0)
+        return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : ERR_IO;
     for (int i = 0; i < got; i++) {
-        p[i].len = u->msgs[i].msg_len;
-        if (u->msgs[i].msg_hdr.msg_flags & MSG_TRUNC) {
-            p[i].len = 0;
-            metric_add(&truncated, 1);
-        }
+        p[i].len = u->msgs[i].msg_hdr.msg_flags & MSG_TRUNC ? 0 : u->msgs[i].msg_len;
+        if (u->ipv4_only)
+            from_v4(&p[i].peer, &u->v4[i]);
     }
     return got;
 }
 
-/* One sendmmsg stops at the first datagram the kernel refuses; that one is left out and the rest
- * goes on, unless the buffer is full, when nothing more would go. */
-static int send_some(struct udp *u, int n)
+/* Sends up to UDP_BATCH; one that is refused for itself is skipped, full buffers end the attempt.
+ */
+static int send_batch(struct udp *u, const struct udp_packet *p, int n)
 {
-    int at = 0, sent = 0;
-    while (at < n) {
-        int k = sendmmsg(u->fd, u->msgs + at, (unsigned)(n - at), MSG_DONTWAIT);
-        if (k > 0) {
-            at += k;
-            sent += k;
-        } else if (errno == EINTR) {
-            continue;
+    for (int i = 0; i < n; i++) {
+        u->iov[i] = (struct iovec){.iov_base = p[i].data, .iov_len = p[i].len};
+        u->msgs[i].msg_hdr = (struct msghdr){.msg_iov = &u->iov[i], .msg_iovlen = 1};
+        name_of(u, i, (struct sockaddr_in6 *)&p[i].peer);
+        if (u->ipv4_only)
+            to_v4(&u->v4[i], &p[i].peer);
+    }
+    int done = 0, taken = 0;
+    while (done < n) {
+        int sent = sendmmsg(u->fd, u->msgs + done, (unsigned)(n - done), 0);
+        if (sent > 0) {
+            done += sent;
+            taken += sent;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
             break;
-        } else {
-            at++;
+        } else if (errno != EINTR) {
+            done++;
         }
     }
-    return sent;
+    return taken;
 }
 
 int udp_send(struct udp *u, const struct udp_packet *p, int n)
 {
-    int sent = 0;
-    for (int from = 0; from < n; from += UDP_BATCH) {
-        int batch = n - from < UDP_BATCH ? n - from : UDP_BATCH;
-        for (int i = 0; i < batch; i++) {
-            const struct udp_packet *q = &p[from + i];
-            u->iov[i] = (struct iovec){.iov_base = q->data, .iov_len = q->len};
-            u->msgs[i].msg_hdr.msg_name = (void *)&q->peer;
-            u->msgs[i].msg_hdr.msg_namelen = sizeof(q->peer);
-        }
-        sent += send_some(u, batch);
-    }
-    if (sent < n)
-        metric_add(&drops, n - sent);
-    return sent;
+    int taken = 0;
+    for (int i = 0; i < n; i += UDP_BATCH)
+        taken += send_batch(u, p + i, n - i < UDP_BATCH ? n - i : UDP_BATCH);
+    metric_add(&m_sent, taken);
+    if (taken < n)
+        metric_add(&m_refused, n - taken);
+    return taken;
 }
