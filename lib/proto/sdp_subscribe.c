@@ -39,18 +39,16 @@ static int put_video_codec(struct buf *out)
                       SDP_VP8_RTX_PT, SDP_VP8_PT);
 }
 
-static int put_ssrcs(struct buf *out, const struct sdp_slot *slot, const char *mid, bool video,
-                     const char *cname)
+static int put_ssrcs(struct buf *out, const struct sdp_slot *slot, bool video, const char *cname)
 {
     int r = OK;
 
     if (video)
         r = buf_printf(out, "a=ssrc-group:FID %u %u\r\n", slot->ssrc, slot->rtx_ssrc);
-    for (int i = 0; i < (video ? 2 : 1) && r >= 0; i++) {
-        uint32_t ssrc = i ? slot->rtx_ssrc : slot->ssrc;
-        r = buf_printf(out, "a=ssrc:%u cname:%s\r\na=ssrc:%u msid:sotto-%s sotto-%s-track\r\n",
-                       ssrc, cname, ssrc, mid, mid);
-    }
+    if (r >= 0)
+        r = buf_printf(out, "a=ssrc:%u cname:%s\r\n", slot->ssrc, cname);
+    if (r >= 0 && video)
+        r = buf_printf(out, "a=ssrc:%u cname:%s\r\n", slot->rtx_ssrc, cname);
     return r;
 }
 
@@ -65,9 +63,7 @@ static int put_slot(struct buf *out, enum sdp_kind kind, size_t i, const struct 
         snprintf(formats, sizeof formats, "%d %d", SDP_VP8_PT, SDP_VP8_RTX_PT);
     else
         snprintf(formats, sizeof formats, "%d", SDP_OPUS_PT);
-    int r = buf_printf(out,
-                       "m=%s 9 UDP/TLS/RTP/SAVPF %s\r\nc=IN IP4 0.0.0.0\r\n"
-                       "a=rtcp:9 IN IP4 0.0.0.0\r\n",
+    int r = buf_printf(out, "m=%s 9 UDP/TLS/RTP/SAVPF %s\r\nc=IN IP4 0.0.0.0\r\n",
                        video ? "video" : "audio", formats);
     if (r >= 0)
         r = sdp_put_transport(out, local, "actpass", first);
@@ -82,7 +78,7 @@ static int put_slot(struct buf *out, enum sdp_kind kind, size_t i, const struct 
                        mid, mid);
     if (r >= 0)
         r = video ? put_video_codec(out) : put_audio_codec(out);
-    return r < 0 ? r : put_ssrcs(out, slot, mid, video, local->cname);
+    return r < 0 ? r : put_ssrcs(out, slot, video, local->cname);
 }
 
 static int put_offer(struct buf *out, const struct sdp_slots *s, const struct sdp_local *local)
