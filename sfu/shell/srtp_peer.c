@@ -88,11 +88,10 @@ void srtp_peer_free(struct srtp_peer *p)
     }
 }
 
-static int result(srtp_err_status_t status, int n, size_t *len)
+static int result(srtp_err_status_t status)
 {
     switch (status) {
     case srtp_err_status_ok:
-        *len = (size_t)n;
         return OK;
     case srtp_err_status_auth_fail:
         return ERR_AUTH;
@@ -107,17 +106,23 @@ static int result(srtp_err_status_t status, int n, size_t *len)
 int srtp_peer_unprotect_rtp(struct srtp_peer *p, uint8_t *data, size_t *len)
 {
     int n = (int)*len;
-    return result(srtp_unprotect(p->in, data, &n), n, len);
+    int err = result(srtp_unprotect(p->in, data, &n));
+    *len = err ? *len : (size_t)n;
+    return err;
 }
 
 int srtp_peer_unprotect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len)
 {
     int n = (int)*len;
-    return result(srtp_unprotect_rtcp(p->in, data, &n), n, len);
+    int err = result(srtp_unprotect_rtcp(p->in, data, &n));
+    *len = err ? *len : (size_t)n;
+    return err;
 }
 
 int srtp_peer_protect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len)
 {
     int n = (int)*len;
-    return result(srtp_protect_rtcp(p->out, data, &n), n, len);
+    int err = result(srtp_protect_rtcp(p->out, data, &n));
+    *len = err ? *len : (size_t)n;
+    return err;
 }
