@@ -163,7 +163,8 @@ static void handshake_proof(struct link *k)
     }
     k->state = LINK_UP;
     LOG_I("link_up", "side=%s", k->server ? "server" : "client");
-    k->handlers->on_up(k, k->arg);
+    if (k->handlers->on_up)
+        k->handlers->on_up(k, k->arg);
 }
 
 static void frames(struct link *k)

@@ -16,7 +16,7 @@ struct link_server;
 struct link_client;
 
 struct link_handlers {
-    void (*on_up)(struct link *k, void *arg);
+    void (*on_up)(struct link *k, void *arg); /* may be NULL */
     /* One frame; bytes are borrowed. */
     void (*on_frame)(struct link *k, void *arg, const uint8_t *data, size_t len);
     /* Gone; k is freed after. */

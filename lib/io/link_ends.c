@@ -157,7 +157,8 @@ static void on_client_up(struct link *k, void *arg)
 {
     struct link_client *c = k->owner;
     c->failures = 0;
-    c->given.on_up(k, arg);
+    if (c->given.on_up)
+        c->given.on_up(k, arg);
 }
 
 static void on_connected(uv_connect_t *req, int status)
