@@ -1,0 +1,123 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/err.h"
+#include "lib/io/udp.h"
+
+static uint8_t room[UDP_BATCH][UDP_MTU];
+
+static int receive(struct udp *u, struct udp_packet *p, int want)
+{
+    int got = 0;
+    while (got < want) {
+        struct pollfd f = {.fd = udp_fd(u), .events = POLLIN};
+        if (poll(&f, 1, 5000) <= 0)
+            return got;
+        for (int i = got; i < UDP_BATCH; i++)
+            p[i].data = room[i];
+        int n = udp_recv(u, p + got, UDP_BATCH - got);
+        if (n < 0)
+            return n;
+        got += n;
+    }
+    return got;
+}
+
+static struct sockaddr_in6 loopback(int port)
+{
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    static const uint8_t mapped[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1};
+    memcpy(&a.sin6_addr, mapped, sizeof(mapped));
+    return a;
+}
+
+static void batches_go_and_come(void **state)
+{
+    struct udp *a = NULL, *b = NULL;
+    struct udp_packet out[100] = {0}, in[UDP_BATCH] = {0};
+    uint8_t bytes[100];
+    (void)state;
+    assert_int_equal(udp_open(&a, "", 0, 1 << 20), OK);
+    assert_int_equal(udp_open(&b, "127.0.0.1", 0, 1 << 20), OK);
+    for (int i = 0; i < 100; i++) {
+        bytes[i] = (uint8_t)i;
+        out[i] = (struct udp_packet){.data = &bytes[i], .len = 1, .peer = loopback(udp_port(b))};
+    }
+    assert_int_equal(udp_send(a, out, 60), 60);
+    assert_int_equal(receive(b, in, 60), 60);
+    for (int i = 0; i < 60; i++) {
+        assert_int_equal(in[i].len, 1);
+        assert_int_equal(in[i].data[0], i);
+        assert_int_equal(ntohs(in[i].peer.sin6_port), udp_port(a));
+        assert_true(IN6_IS_ADDR_V4MAPPED(&in[i].peer.sin6_addr));
+    }
+    assert_int_equal(udp_recv(b, in, UDP_BATCH), 0);
+    assert_int_equal(udp_send(a, out, 100), 100); /* more than one batch */
+    udp_close(a);
+    udp_close(b);
+}
+
+static void a_truncated_datagram_has_no_length(void **state)
+{
+    struct udp *a = NULL, *b = NULL;
+    static uint8_t big[UDP_MTU + 1];
+    struct udp_packet in[UDP_BATCH] = {0};
+    (void)state;
+    assert_int_equal(udp_open(&a, "127.0.0.1", 0, 0), OK);
+    assert_int_equal(udp_open(&b, "127.0.0.1", 0, 0), OK);
+    struct udp_packet out[2] = {{.data = big, .len = UDP_MTU + 1, .peer = loopback(udp_port(b))},
+                                {.data = big, .len = UDP_MTU, .peer = loopback(udp_port(b))}};
+    assert_int_equal(udp_send(a, out, 2), 2);
+    assert_int_equal(receive(b, in, 2), 2);
+    assert_int_equal(in[0].len, 0);
+    assert_int_equal(in[1].len, UDP_MTU);
+    udp_close(a);
+    udp_close(b);
+}
+
+static void a_taken_port_is_an_error(void **state)
+{
+    struct udp *a = NULL, *b = NULL;
+    (void)state;
+    assert_int_equal(udp_open(&a, "127.0.0.1", 0, 0), OK);
+    assert_int_equal(udp_open(&b, "127.0.0.1", udp_port(a), 0), ERR_IO);
+    assert_null(b);
+    assert_int_equal(udp_open(&b, "not an address", 0, 0), ERR_INVALID);
+    udp_close(a);
+}
+
+static void one_unsendable_datagram_does_not_stop_the_rest(void **state)
+{
+    struct udp *a = NULL, *b = NULL;
+    struct udp_packet in[UDP_BATCH] = {0};
+    uint8_t byte = 9;
+    (void)state;
+    assert_int_equal(udp_open(&a, "127.0.0.1", 0, 0), OK);
+    assert_int_equal(udp_open(&b, "127.0.0.1", 0, 0), OK);
+    struct udp_packet out[3] = {{.data = &byte, .len = 1, .peer = loopback(udp_port(b))},
+                                {.data = &byte, .len = 1, .peer = loopback(0)}, /* no such port */
+                                {.data = &byte, .len = 1, .peer = loopback(udp_port(b))}};
+    assert_int_equal(udp_send(a, out, 3), 2);
+    assert_int_equal(receive(b, in, 2), 2);
+    udp_close(a);
+    udp_close(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(batches_go_and_come),
+        cmocka_unit_test(a_truncated_datagram_has_no_length),
+        cmocka_unit_test(a_taken_port_is_an_error),
+        cmocka_unit_test(one_unsendable_datagram_does_not_stop_the_rest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
