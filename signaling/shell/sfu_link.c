@@ -231,7 +231,15 @@ static void on_down(struct link *k, void *arg)
     sfu_link_down(arg, k);
 }
 
+/* An authenticated peer is a node once it has said hello. */
+static void on_up(struct link *k, void *arg)
+{
+    (void)arg;
+    link_set_user(k, NULL);
+}
+
 static const struct link_handlers sfu_link_handlers = {
+    .on_up = on_up,
     .on_frame = on_frame,
     .on_down = on_down,
 };
