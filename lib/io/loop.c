@@ -121,7 +121,8 @@ void loop_free(struct loop *l)
     pthread_mutex_unlock(&l->lock);
     run_posts(&l->wake);
     uv_walk(&l->uv, close_left, l);
-    uv_run(&l->uv, UV_RUN_DEFAULT);
+    while (uv_run(&l->uv, UV_RUN_DEFAULT) != 0) /* more than once when a callback stops the loop */
+        ;
     if (uv_loop_close(&l->uv) != 0)
         LOG_W("loop_not_closed", NULL);
     pthread_mutex_destroy(&l->lock);

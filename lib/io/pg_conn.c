@@ -271,11 +271,12 @@ static void note_error(struct pg_query *q, const PGresult *r)
 {
     const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
     const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
-    q->err = pg_err_of_state(state);
+    /* libpq's own errors have no state: the connection is gone */
+    q->err = state ? pg_err_of_state(state) : ERR_UNAVAILABLE;
     if (state && strncmp(state, "ST", 2) == 0)
         (void)str_copy(q->raised, sizeof(q->raised), text ? text : "");
     else if (q->err == ERR_IO)
-        LOG_E("pg_query_failed", "query=%s sqlstate=%s text=\"%s\"", q->name, state ? state : "-",
+        LOG_E("pg_query_failed", "query=%s sqlstate=%s text=\"%s\"", q->name, state,
               text ? text : "");
 }
 
