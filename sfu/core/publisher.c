@@ -215,11 +215,11 @@ static int unwrap_rtx(struct packet *k, const struct track *t)
     return err;
 }
 
-struct track *publisher_find(struct publisher *p, struct packet *k, bool *retransmitted)
+struct track *publisher_find(struct publisher *p, struct packet *k, enum publisher_packet *what)
 {
     const uint8_t *data = packet_data(k);
     uint16_t transport_seq;
-    *retransmitted = false;
+    *what = PUBLISHER_MEDIA;
     if (rtp_transport_seq(&k->header, data, p->ext.id[RTP_EXT_TRANSPORT_CC], &transport_seq)) {
         twcc_recorder_input(&p->twcc, transport_seq, k->arrival_us);
     }
@@ -237,10 +237,8 @@ struct track *publisher_find(struct publisher *p, struct packet *k, bool *retran
         }
         return k->header.pt == t->sdp.pt ? t : NULL;
     }
-    if (!t->unwrap.started || unwrap_rtx(k, t)) {
-        return NULL;
-    }
-    *retransmitted = true;
+    bool content = t->unwrap.started && unwrap_rtx(k, t) == OK;
+    *what = content ? PUBLISHER_RETRANSMISSION : PUBLISHER_PROBE;
     return t;
 }
 

@@ -53,10 +53,14 @@ int publisher_update(struct publisher *p, const struct sdp_publish *sdp, uint32_
                      struct track *gone[SDP_MAX_TRACKS], size_t *n_gone);
 
 /* The track that a packet (header parsed) belongs to: by SSRC, else by its MID extension, else by
- * a payload type that one track alone has. A retransmission is unwrapped in place (RFC 4588) and
- * *retransmitted set. Notes the transport-wide number. NULL: nobody's, or a probe without content.
- */
-struct track *publisher_find(struct publisher *p, struct packet *k, bool *retransmitted);
+ * a payload type that one track alone has. A retransmission is unwrapped in place (RFC 4588).
+ * Notes the transport-wide number. NULL: nobody's. */
+enum publisher_packet {
+    PUBLISHER_MEDIA,
+    PUBLISHER_RETRANSMISSION, /* unwrapped */
+    PUBLISHER_PROBE,          /* on the RTX stream, without content: nothing to forward */
+};
+struct track *publisher_find(struct publisher *p, struct packet *k, enum publisher_packet *what);
 
 /* One decrypted RTCP compound from the publisher. ERR_INVALID, ERR_TRUNCATED: what came before the
  * broken part has been taken. */

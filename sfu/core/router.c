@@ -277,14 +277,15 @@ static size_t map_to_slots(struct router *r, struct track *t, const struct packe
 const struct forward *router_packet(struct router *r, struct publisher *p, struct packet *k,
                                     size_t *n, struct track **owner)
 {
-    bool retransmitted, woke;
+    enum publisher_packet what;
+    bool woke;
     struct slot *slot;
     *n = 0;
-    struct track *t = *owner = publisher_find(p, k, &retransmitted);
-    if (!t) {
+    struct track *t = *owner = publisher_find(p, k, &what);
+    if (!t || what == PUBLISHER_PROBE) {
         return r->forward;
     }
-    enum track_verdict verdict = track_input(t, k, retransmitted, &woke);
+    enum track_verdict verdict = track_input(t, k, what == PUBLISHER_RETRANSMISSION, &woke);
     if (verdict == TRACK_PADDING) {
         DL_FOREACH(t->feeds, slot)
         {
