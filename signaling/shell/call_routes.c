@@ -97,7 +97,8 @@ static void on_record(void *arg, int err, const struct pg_result *res)
     free(p);
     const char *text = err == OK && pg_rows(res) > 0 ? pg_text(res, 0, 0) : NULL;
     if (err == ERR_NOT_FOUND || (err == OK && text == NULL)) {
-        http_problem(r, 404, "call_not_found", call_error_text(CALL_E_NOT_FOUND));
+        /* The same for a call that isn't there and one that isn't his: the answer tells nothing. */
+        http_problem(r, 403, "forbidden", call_error_text(CALL_E_FORBIDDEN));
     } else if (err != OK) {
         http_problem_err(r, err);
     } else {

@@ -1,7 +1,7 @@
 // Three people over the SFU, one leaves, and a stranger at the door; a third person invited into a running call.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { Socket, newUser } from '../lib/client.mjs';
+import { Socket, http, newUser } from '../lib/client.mjs';
 import { startStack, until } from '../lib/stack.mjs';
 import { Person, closeBrowsers } from './lib/people.mjs';
 
@@ -27,11 +27,20 @@ test('three in one group call: each decodes both others; one leaves, the others 
         callId,
     );
     assert.equal(refusal, 'forbidden');
-    const publishing = await stranger.page.evaluate(
-        (id) => window.sotto.socket.request('sfu_publish', { callId: id, sdp: 'v=0' }).then(() => 'published', (error) => error.code),
-        callId,
-    );
+    const publishing = await stranger.page.evaluate(async (id) => {
+        const pc = new RTCPeerConnection();
+        pc.addTransceiver('audio', { direction: 'sendonly' });
+        const { sdp } = await pc.createOffer();
+        return window.sotto.socket.request('sfu_publish', { callId: id, sdp }).then(() => 'published', (error) => error.code);
+    }, callId);
     assert.equal(publishing, 'forbidden');
+    const looking = await http(stack, 'GET', `/v1/calls/${callId}`, { token: stranger.account.token });
+    assert.equal(looking.status, 403);
+    const starting = await http(stack, 'POST', '/v1/calls', {
+        token: stranger.account.token,
+        body: { conversationId: (await ann.lastRecord()).conversationId, media: 'audio' },
+    });
+    assert.equal(starting.status, 404); // nor does she learn that there is such a conversation
 
     await cleo.hangUp();
     await until('cleo is gone for ann', async () => !(cleo.username in ((await ann.stats())?.remotes ?? {})));

@@ -11,7 +11,12 @@ const NOBODY = '01890000-0000-7000-8000-000000000000';
 let stack;
 
 before(async () => {
-    stack = await startStack({ 'calls.ring_timeout': `${RING_MS}ms`, 'calls.grace': `${GRACE_MS}ms` });
+    stack = await startStack({
+        'calls.ring_timeout': `${RING_MS}ms`,
+        'calls.grace': `${GRACE_MS}ms`,
+        'socket.frames_per_second': '1000',
+        'socket.burst': '1000',
+    });
 });
 after(() => stack.down());
 
@@ -264,8 +269,8 @@ test('a stranger learns nothing and changes nothing', async () => {
             await refused(eve.socket, type, { callId, ...data }, code);
         }
         const got = await http(stack, 'GET', `/v1/calls/${callId}`, { token: eve.token });
-        assert.equal(got.status, 404);
-        assert.equal(got.body.code, 'call_not_found');
+        assert.equal(got.status, 403);
+        assert.equal(got.body.code, 'forbidden');
     }
     assert.equal((await http(stack, 'GET', '/v1/calls', { token: eve.token })).body.items.length, 0);
     await refused(eve.socket, 'call_start', { conversationId: call.conversationId }, 'not_found');
@@ -382,7 +387,8 @@ test('bad input of every frame is answered and changes nothing', async () => {
     }
     await refused(a.socket, 'call_start', { userId: a.userId }, 'bad_request');
     assert.equal((await record(a, callId)).status, 'active');
-    assert.deepEqual(b.socket.events.filter((e) => !['connected', 'synced', 'participant_joined'].includes(e.type)), []);
+    const usual = ['connected', 'synced', 'participant_joined', 'conversation_updated'];
+    assert.deepEqual(b.socket.events.map((e) => e.type).filter((type) => !usual.includes(type)), []);
     await ok(b.socket, 'hang_up', { callId });
 });
 
@@ -394,7 +400,6 @@ test('a thousand candidates are cut off at three hundred', async () => {
         const replies = await Promise.all(Array.from({ length: 20 }, () => a.socket.request('ice_candidate', { callId, candidate: null })));
         taken += replies.filter((r) => r.ok).length;
         assert.ok(replies.filter((r) => !r.ok).every((r) => r.error.code === 'rate_limited'));
-        await new Promise((resolve) => setImmediate(resolve));
     }
     assert.equal(taken, 300);
     await ok(a.socket, 'hang_up', { callId });
