@@ -13,6 +13,18 @@ struct page {
     int limit;
 };
 
+/* A user whose call has just ended reads behind that write; others don't wait for it. */
+static const char *read_lane(struct calls *s, const struct http_request *r)
+{
+    const struct call_user *u = call_user_find(s, http_who(r)->user_id.s);
+    for (int i = 0; u != NULL && i < u->n; i++) {
+        if (u->entries[i]->call->state == CALL_ENDED && !u->entries[i]->end_written) {
+            return CALL_LANE;
+        }
+    }
+    return NULL;
+}
+
 static void on_history(void *arg, int err, const struct pg_result *res)
 {
     struct page *p = arg;
@@ -121,8 +133,8 @@ static void on_one(struct http_request *r, void *arg)
     *p = (struct page){.s = s, .r = r};
     const char *params[] = {id, http_who(r)->user_id.s};
     calls_ref(s);
-    int err =
-        pg_query(s->o.pg, "call_get", "SELECT call_get($1,$2)", 2, params, NULL, on_record, p);
+    int err = pg_query(s->o.pg, "call_get", "SELECT call_get($1,$2)", 2, params, read_lane(s, r),
+                       on_record, p);
     if (err != OK) {
         calls_unref(s);
         free(p);
