@@ -89,10 +89,10 @@ static bool last_key(const char *folder, struct kid *kid)
 
 static int make(struct ctl *c, bool even_if_there)
 {
-    static const struct ctl_option none[] = {{0}};
+    const struct ctl_option options[] = {{.name = "--new", .on = &even_if_there}, {0}};
     const char *folder = config_str(c->config, "auth.key_dir");
     struct kid last, kid;
-    int rc = ctl_options(c, none);
+    int rc = ctl_options(c, options);
 
     if (rc != CTL_OK) {
         return rc;

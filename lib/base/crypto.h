@@ -14,7 +14,8 @@ void random_bytes(void *out, size_t n);
 /* n random bytes as base64url without padding; out must hold base64url_len(n)+1. */
 void random_token(char *out, size_t n);
 void sha256(uint8_t out[SHA256_LEN], const void *data, size_t n);
-void hmac_sha256(uint8_t out[SHA256_LEN], const void *key, size_t key_len, const void *data, size_t n);
+void hmac_sha256(uint8_t out[SHA256_LEN], const void *key, size_t key_len, const void *data,
+                 size_t n);
 void hmac_sha1(uint8_t out[SHA1_LEN], const void *key, size_t key_len, const void *data, size_t n);
 /* Equal in time that depends on n alone. */
 bool equal_constant_time(const void *a, const void *b, size_t n);

@@ -19,10 +19,12 @@ struct metric {
     _Atomic int registered;
     struct metric *next;
 };
-#define METRIC_COUNTER_DEF(var, name_, labels_, help_)                                              \
-    static struct metric var = {.name = name_, .help = help_, .labels = labels_, .kind = METRIC_COUNTER}
-#define METRIC_GAUGE_DEF(var, name_, labels_, help_)                                                \
-    static struct metric var = {.name = name_, .help = help_, .labels = labels_, .kind = METRIC_GAUGE}
+#define METRIC_COUNTER_DEF(var, name_, labels_, help_)                                             \
+    static struct metric var = {                                                                   \
+        .name = name_, .help = help_, .labels = labels_, .kind = METRIC_COUNTER}
+#define METRIC_GAUGE_DEF(var, name_, labels_, help_)                                               \
+    static struct metric var = {                                                                   \
+        .name = name_, .help = help_, .labels = labels_, .kind = METRIC_GAUGE}
 
 void metric_add(struct metric *m, int64_t n);
 void metric_set(struct metric *m, int64_t v);
@@ -38,7 +40,7 @@ struct metric_hist {
     _Atomic int registered;
     struct metric_hist *next;
 };
-#define METRIC_HIST_DEF(var, name_, labels_, help_)                                                 \
+#define METRIC_HIST_DEF(var, name_, labels_, help_)                                                \
     static struct metric_hist var = {.name = name_, .help = help_, .labels = labels_}
 void metric_observe_us(struct metric_hist *h, int64_t us);
 void metric_hist_register(struct metric_hist *h);
