@@ -1,5 +1,6 @@
-/* HTTP/1.1, HTTP/2 and WebSockets by libwebsockets on our loop. Routes are a table; handlers get a
- * request that lives until it is answered, exactly once, now or later, on the loop's thread.
+/* HTTP/1.1 and WebSockets by libwebsockets on our loop (no HTTP/2: see listen_on in http_server.c).
+ * Routes are a table; handlers get a request that lives until it is answered, exactly once, now or
+ * later, on the loop's thread. Request bodies need a Content-Length (411 otherwise).
  *
  * Given to every request without the handler's doing: request id (X-Request-Id in and out,
  * traceparent passed on), body limit (413), JSON content type and syntax (400/415), authentication

@@ -8,8 +8,8 @@
 #include "lib/base/err.h"
 #include "lib/base/ids.h"
 
-/* lws knows some headers by token; the rest are looked up by name (HTTP/1.1), which it doesn't keep
- * for HTTP/2. `max` bounds what we take of each. */
+/* lws knows some headers by token; the rest are looked up by name (HTTP/1.1). `max` bounds what
+ * we take of each. */
 static const struct {
     int token; /* -1: by name */
     const char *name;
@@ -43,17 +43,15 @@ static char *trimmed(char *s)
     return s;
 }
 
-char *http_read_header(struct lws *wsi, enum http_header h, bool h2)
+char *http_read_header(struct lws *wsi, enum http_header h)
 {
     int token = known[h].token;
     const char *name = known[h].name;
     int len;
-    if (h2 && h == HTTP_H_HOST)
-        token = WSI_TOKEN_HTTP_COLON_AUTHORITY;
     if (token >= 0)
         len = lws_hdr_total_length(wsi, (enum lws_token_indexes)token);
     else
-        len = h2 ? 0 : lws_hdr_custom_length(wsi, name, (int)strlen(name));
+        len = lws_hdr_custom_length(wsi, name, (int)strlen(name));
     if (len < 0 || (len == 0 && token < 0) || len > known[h].max)
         return NULL;
     if (len == 0)
@@ -143,7 +141,7 @@ void http_read_address(const struct http_server *s, struct lws *wsi, char *out, 
     if (!s->o.trust_forwarded)
         return;
     /* The proxy in front of us appends: the last entry is the one it saw itself. */
-    char *forwarded = http_read_header(wsi, HTTP_H_FORWARDED_FOR, false);
+    char *forwarded = http_read_header(wsi, HTTP_H_FORWARDED_FOR);
     if (!forwarded)
         return;
     char *last = strrchr(forwarded, ',');
@@ -185,7 +183,7 @@ static int read_content_length(struct http_request *r)
 int http_read_headers(struct http_request *r)
 {
     for (int h = 0; h < HTTP_HEADERS; h++)
-        r->header[h] = http_read_header(r->wsi, (enum http_header)h, r->h2);
+        r->header[h] = http_read_header(r->wsi, (enum http_header)h);
     const char *id = r->header[HTTP_H_REQUEST_ID];
     if (id && sane_id(id)) {
         (void)str_copy(r->request_id, sizeof(r->request_id), id);

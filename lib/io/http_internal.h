@@ -92,7 +92,7 @@ struct http_request {
     struct lws *wsi; /* NULL once the client has gone */
     enum http_state state;
     enum http_method method;
-    bool head, options, h2;
+    bool head, options;
     char path[HTTP_MAX_PATH + 1];
     struct buf query; /* "name=value" texts, each with its 0 */
     char *header[HTTP_HEADERS];
@@ -163,7 +163,7 @@ void http_request_run(struct http_request *r);
 /* The client's address as text, from the socket or (when trusted) X-Forwarded-For. */
 void http_read_address(const struct http_server *s, struct lws *wsi, char *out, size_t cap);
 /* A header's value as an allocated text, or NULL. */
-char *http_read_header(struct lws *wsi, enum http_header h, bool h2);
+char *http_read_header(struct lws *wsi, enum http_header h);
 /* Fills header[], query, ids. ERR_INVALID when something isn't UTF-8 or is malformed. */
 int http_read_headers(struct http_request *r);
 /* The value of a query argument in "a=b" 0 "c=d" 0 …, or NULL. */

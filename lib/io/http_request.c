@@ -207,7 +207,6 @@ int http_request_begin(struct http_port *port, struct lws *wsi, const char *path
     r->server = port->server;
     r->port = port;
     r->wsi = wsi;
-    r->h2 = lws_get_network_wsi(wsi) != wsi;
     r->start_us = clock_mono_us();
     r->close_after = r->server->draining;
     buf_init(&r->query, 8192);
@@ -227,7 +226,7 @@ int http_request_begin(struct http_port *port, struct lws *wsi, const char *path
     http_route_find(r->server->sets, port->kind == HTTP_PORT_INTERNAL, r->method, r->path,
                     &r->match);
     /* lws takes a request with these methods and no length for one with an endless body. */
-    if (!r->h2 && r->content_length < 0 && r->method != HTTP_GET && r->method != HTTP_DELETE)
+    if (r->content_length < 0 && r->method != HTTP_GET && r->method != HTTP_DELETE)
         r->close_after = true;
     buf_init(&r->body, body_limit(r));
     if (!admit(r))

@@ -112,16 +112,15 @@ static int write_headers(struct http_request *r)
     put_extra(&o, r);
     if (r->content_type && r->status != 304)
         put(&o, "content-type:", r->content_type);
-    if (r->close_after && !r->h2)
+    if (r->close_after)
         put(&o, "connection:", "close");
     if (r->status != 204 && r->status != 304 &&
         lws_add_http_header_content_length(r->wsi, r->out_len, &o.p, o.end))
         return -1;
     if (o.bad || lws_finalize_http_header(r->wsi, &o.p, o.end))
         return -1;
-    int flags = LWS_WRITE_HTTP_HEADERS | (bodiless(r) ? LWS_WRITE_H2_STREAM_END : 0);
     size_t len = (size_t)(o.p - start);
-    if (lws_write(r->wsi, start, len, (enum lws_write_protocol)flags) < (int)len)
+    if (lws_write(r->wsi, start, len, LWS_WRITE_HTTP_HEADERS) < (int)len)
         return -1;
     r->headers_sent = true;
     return 0;
@@ -133,11 +132,6 @@ static int write_chunk(struct http_request *r)
     size_t n = r->out_len - r->out_sent;
     if (n > HTTP_CHUNK)
         n = HTTP_CHUNK;
-    lws_fileofs_t allowance = lws_get_peer_write_allowance(r->wsi);
-    if (allowance == 0)
-        return 0; /* HTTP/2's window is closed: lws calls again when it opens */
-    if (allowance > 0 && (uint64_t)allowance < n)
-        n = (size_t)allowance;
     memcpy(room + LWS_PRE, r->out + r->out_sent, n);
     bool last = r->out_sent + n == r->out_len;
     if (lws_write(r->wsi, room + LWS_PRE, n, last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < (int)n)
@@ -191,9 +185,9 @@ static void log_access(const struct http_request *r)
     log_set_request_id(r->request_id);
     bool probe = r->match.route && (r->match.route->flags & HTTP_PUBLIC_OPS);
     log_event(probe ? LOG_DEBUG : LOG_INFO, "request",
-              "method=%s path=%s status=%d ms=%.1f bytes=%zu proto=%s",
+              "method=%s path=%s status=%d ms=%.1f bytes=%zu",
               r->options ? "OPTIONS" : http_method_name(r->method), path, r->status,
-              (double)(clock_mono_us() - r->start_us) / 1000.0, r->out_len, r->h2 ? "h2" : "h1");
+              (double)(clock_mono_us() - r->start_us) / 1000.0, r->out_len);
     log_set_request_id(saved[0] ? saved : NULL);
 }
 

@@ -30,8 +30,6 @@ struct http_port *http_port_of(struct lws *wsi)
 static void conn_add(struct http_server *s, struct lws *wsi)
 {
     struct http_conn *c;
-    if (lws_get_network_wsi(wsi) != wsi)
-        return; /* an HTTP/2 stream */
     HASH_FIND_PTR(s->conns, &wsi, c);
     if (c || !(c = calloc(1, sizeof(*c))))
         return;
@@ -280,14 +278,9 @@ static int listen_on(struct http_server *s, enum http_port_kind kind, const char
     info.timeout_secs_ah_idle = TIMEOUT_S;
     info.keepalive_timeout = KEEPALIVE_S;
     info.user = &s->port[kind];
-    /* Our own settings: no WebSockets over HTTP/2 (RFC 8441), so that browsers open a connection of
-     * HTTP/1.1 for them and a slow socket never shares its window with requests. */
-    info.http2_settings[0] = 1;
-    info.http2_settings[1] = 4096;  /* HEADER_TABLE_SIZE */
-    info.http2_settings[3] = 64;    /* MAX_CONCURRENT_STREAMS */
-    info.http2_settings[4] = 65535; /* INITIAL_WINDOW_SIZE */
-    info.http2_settings[5] = 16384; /* MAX_FRAME_SIZE */
-    info.http2_settings[6] = 16384; /* MAX_HEADER_LIST_SIZE */
+    /* No HTTP/2: lws 4.1 loses headers it has no token for (Idempotency-Key, X-Request-Id) there,
+     * and with them its HPACK table goes out of step, which ends the connection of a client that
+     * sends requests side by side. */
     info.alpn = "http/1.1";
     if (kind == HTTP_PORT_TLS) {
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
@@ -295,7 +288,6 @@ static int listen_on(struct http_server *s, enum http_port_kind kind, const char
         info.ssl_private_key_filepath = s->o.key_file;
         info.ssl_options_set = SSL_OP_NO_SSLv3 | SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1;
         info.ssl_cipher_list = "ECDHE+AESGCM:ECDHE+CHACHA20";
-        info.alpn = "h2,http/1.1";
     }
     s->port[kind].vhost = lws_create_vhost(s->ctx, &info);
     if (!s->port[kind].vhost) {

@@ -64,8 +64,8 @@ static void read_head(const struct http_server *s, struct lws *wsi, struct head 
     (void)str_copy(h->request_id, sizeof(h->request_id), fresh.s);
     if (lws_hdr_copy(wsi, h->path, sizeof(h->path), WSI_TOKEN_GET_URI) < 0)
         h->path[0] = 0;
-    h->origin = http_read_header(wsi, HTTP_H_ORIGIN, false);
-    h->host = http_read_header(wsi, HTTP_H_HOST, false);
+    h->origin = http_read_header(wsi, HTTP_H_ORIGIN);
+    h->host = http_read_header(wsi, HTTP_H_HOST);
     http_read_address(s, wsi, h->address, sizeof(h->address));
     buf_init(&h->query, 8192);
 }
