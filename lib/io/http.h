@@ -4,9 +4,10 @@
  *
  * Given to every request without the handler's doing: request id (X-Request-Id in and out,
  * traceparent passed on), body limit (413), JSON content type and syntax (400/415), authentication
- * where the route asks (401), per-user and per-address limits (429 with RateLimit-* and Retry-After),
- * Idempotency-Key on routes that ask for it, CORS for allowed origins, security headers, one access
- * log line, metrics by route. A client that goes away leaves the request valid until answered. */
+ * where the route asks (401), per-user and per-address limits (429 with RateLimit-* and
+ * Retry-After), Idempotency-Key on routes that ask for it, CORS for allowed origins, security
+ * headers, one access log line, metrics by route. A client that goes away leaves the request valid
+ * until answered. */
 #ifndef SOTTO_IO_HTTP_H
 #define SOTTO_IO_HTTP_H
 
@@ -35,22 +36,23 @@ struct http_principal {
 typedef void (*http_handler_fn)(struct http_request *r, void *arg);
 
 enum http_route_flags {
-    HTTP_AUTH = 1,        /* Bearer access token required */
-    HTTP_INTERNAL = 2,    /* only on the internal port, with X-Internal-Api-Key where set */
-    HTTP_IDEMPOTENT = 4,  /* honours Idempotency-Key (POST that creates) */
+    HTTP_AUTH = 1,          /* Bearer access token required */
+    HTTP_INTERNAL = 2,      /* only on the internal port, with X-Internal-Api-Key where set */
+    HTTP_IDEMPOTENT = 4,    /* honours Idempotency-Key (POST that creates) */
     HTTP_OPTIONAL_BODY = 8, /* an absent body is {} */
-    HTTP_RAW_BODY = 16,   /* the body isn't JSON; see http_raw_body */
-    HTTP_PUBLIC_OPS = 32, /* also on the internal port (healthz, readyz); together with HTTP_INTERNAL:
-                             on the internal port only, and without the key (metrics) */
+    HTTP_RAW_BODY = 16,     /* the body isn't JSON; see http_raw_body */
+    HTTP_PUBLIC_OPS =
+        32, /* also on the internal port (healthz, readyz); together with HTTP_INTERNAL:
+               on the internal port only, and without the key (metrics) */
 };
 
 struct http_route {
     enum http_method method;
-    const char *path;         /* "/v1/calls/{id}": the names of openapi.yaml */
+    const char *path; /* "/v1/calls/{id}": the names of openapi.yaml */
     http_handler_fn handler;
     unsigned flags;
-    size_t max_body;          /* 0: 64 KiB */
-    struct ratelimit *limit;  /* a further limit, by address, or NULL; not owned */
+    size_t max_body;         /* 0: 64 KiB */
+    struct ratelimit *limit; /* a further limit, by address, or NULL; not owned */
 };
 
 /* Checks a Bearer token. OK fills out; ERR_AUTH. Synchronous, no I/O. */
@@ -58,24 +60,24 @@ typedef int (*http_authenticate_fn)(void *arg, const char *token, struct http_pr
 
 /* ---- the server ---- */
 struct http_options {
-    const char *name;            /* for logs and metrics */
-    const char *tls_address;     /* "0.0.0.0" or ""; "" with port 0: no TLS listener */
+    const char *name;        /* for logs and metrics */
+    const char *tls_address; /* "0.0.0.0" or ""; "" with port 0: no TLS listener */
     int tls_port;
     const char *cert_file, *key_file;
-    const char *plain_address;   /* plain HTTP listener, e.g. 127.0.0.1; port 0: none */
+    const char *plain_address; /* plain HTTP listener, e.g. 127.0.0.1; port 0: none */
     int plain_port;
     const char *internal_address; /* /metrics, internal routes; port 0: none */
     int internal_port;
-    const char *internal_key;    /* X-Internal-Api-Key for HTTP_INTERNAL routes; "" = none needed */
-    const char *web_root;        /* static files for GET outside /v1 (index.html for unknown pages),
-                                    with ETag and long caching for hashed names; NULL: none */
-    const char *const *origins;  /* allowed Origin values besides the server's own; NULL-ended */
-    const char *csp_connect;     /* further connect-src values, or NULL */
+    const char *internal_key;   /* X-Internal-Api-Key for HTTP_INTERNAL routes; "" = none needed */
+    const char *web_root;       /* static files for GET outside /v1 (index.html for unknown pages),
+                                   with ETag and long caching for hashed names; NULL: none */
+    const char *const *origins; /* allowed Origin values besides the server's own; NULL-ended */
+    const char *csp_connect;    /* further connect-src values, or NULL */
     int64_t user_limit, address_limit; /* requests a minute */
-    bool trust_forwarded;        /* take the address from X-Forwarded-For (behind a proxy) */
+    bool trust_forwarded;              /* take the address from X-Forwarded-For (behind a proxy) */
     http_authenticate_fn authenticate;
     void *authenticate_arg;
-    struct pg *pg;               /* for Idempotency-Key; NULL: the header is ignored */
+    struct pg *pg; /* for Idempotency-Key; NULL: the header is ignored */
     size_t max_connections;
 };
 
@@ -91,20 +93,22 @@ void http_drain(struct http_server *s);
 void http_free(struct http_server *s);
 
 /* ---- a request ---- */
-const struct http_principal *http_who(const struct http_request *r);   /* NULL without HTTP_AUTH */
+const struct http_principal *http_who(const struct http_request *r); /* NULL without HTTP_AUTH */
 const char *http_path_arg(const struct http_request *r, const char *name); /* "id" of "{id}"; "" */
-const char *http_query(const struct http_request *r, const char *name);    /* decoded; NULL if absent */
-const char *http_header(const struct http_request *r, const char *name);   /* lower-case name; NULL.
-        Available: authorization user-agent content-type if-match if-none-match origin x-internal-api-key */
-const char *http_address(const struct http_request *r);  /* of the client, text */
+const char *http_query(const struct http_request *r,
+                       const char *name); /* decoded; NULL if absent */
+const char *http_header(const struct http_request *r,
+                        const char *name);              /* lower-case name; NULL.
+Available: authorization user-agent content-type if-match if-none-match origin x-internal-api-key */
+const char *http_address(const struct http_request *r); /* of the client, text */
 const char *http_request_id(const struct http_request *r);
-const cJSON *http_body(const struct http_request *r);    /* an object; never NULL on JSON routes */
+const cJSON *http_body(const struct http_request *r); /* an object; never NULL on JSON routes */
 const char *http_raw_body(const struct http_request *r, size_t *len);
 
 /* Answers; each takes ownership of the JSON. After it, r is gone. */
 void http_reply(struct http_request *r, int status, cJSON *body); /* body NULL: none (204) */
 void http_reply_text(struct http_request *r, int status, const char *type, const char *body);
-                     /* type is a static string; body is copied */
+/* type is a static string; body is copied */
 /* problem+json (RFC 9457) with `code`; detail may be NULL. */
 void http_problem(struct http_request *r, int status, const char *code, const char *detail);
 /* 400 `invalid_request` with the collected field errors. */
@@ -132,7 +136,8 @@ struct ws_handlers {
      * ("sotto.v1, ticket.X"). Returns OK, or answers 401 with *why as detail ("Token required",
      * "Invalid or expired token", "Invalid token type"). No I/O. token is NULL when none came. */
     int (*on_upgrade)(void *arg, const char *token, struct http_principal *out, const char **why);
-    /* The socket is open. Sets the session pointer by ws_set_user. `since` is the query value or NULL. */
+    /* The socket is open. Sets the session pointer by ws_set_user. `since` is the query value or
+     * NULL. */
     void (*on_open)(struct ws *w, void *arg, const char *token, const char *since);
     /* One whole text frame, valid UTF-8, 0-ended. */
     void (*on_text)(struct ws *w, void *arg, const char *text, size_t len);
@@ -143,11 +148,11 @@ struct ws_handlers {
 };
 
 struct ws_options {
-    const char *path;           /* "/v1/ws" */
-    size_t max_frame;           /* of text received, 64 KiB; larger closes 1009 */
+    const char *path;                 /* "/v1/ws" */
+    size_t max_frame;                 /* of text received, 64 KiB; larger closes 1009 */
     size_t queue_frames, queue_bytes; /* bound of the send queue */
-    int64_t ping_us;            /* a ping each; dead after two without a pong */
-    double frames_per_second;   /* received, token bucket with `burst`; past it close 4003 */
+    int64_t ping_us;                  /* a ping each; dead after two without a pong */
+    double frames_per_second;         /* received, token bucket with `burst`; past it close 4003 */
     int burst;
     const struct ws_handlers *handlers;
     void *arg;

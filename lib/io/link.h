@@ -1,8 +1,8 @@
 /* The control link between our own programs: length-prefixed frames (4 bytes, big endian, at most
  * 1 MiB) over TCP, mutually authenticated by a shared secret before the first frame of use:
  * both sides send a 32-byte nonce and answer HMAC-SHA256(secret, role || both nonces), compared in
- * constant time. The client reconnects for ever with full jitter (100 ms … 2 s). Pings every second find a
- * dead peer within four. */
+ * constant time. The client reconnects for ever with full jitter (100 ms … 2 s). Pings every second
+ * find a dead peer within four. */
 #ifndef SOTTO_IO_LINK_H
 #define SOTTO_IO_LINK_H
 
@@ -11,7 +11,7 @@
 
 #include "lib/io/loop.h"
 
-struct link;        /* one authenticated peer */
+struct link; /* one authenticated peer */
 struct link_server;
 struct link_client;
 

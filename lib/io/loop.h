@@ -26,7 +26,8 @@ void loop_timer_start(struct loop_timer *t, int64_t delay_us, int64_t repeat_us)
 void loop_timer_stop(struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t);
 
-/* Runs `work` on the thread pool, then `done` on the loop. ERR_LIMIT when 1024 jobs are under way. */
+/* Runs `work` on the thread pool, then `done` on the loop. ERR_LIMIT when 1024 jobs are under way.
+ */
 int loop_work(struct loop *l, loop_fn work, loop_fn done, void *arg);
 /* Runs fn on the loop soon; callable from any thread. ERR_NOMEM, ERR_CLOSED. */
 int loop_post(struct loop *l, loop_fn fn, void *arg);

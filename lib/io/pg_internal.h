@@ -42,7 +42,7 @@ struct pg_conn {
     int index;
     enum pg_conn_state state;
     PGconn *pq;
-    uv_poll_t *poll; /* NULL while down; its own allocation, freed by its close callback */
+    uv_poll_t *poll;          /* NULL while down; its own allocation, freed by its close callback */
     struct loop_timer *timer; /* down: the next attempt; connecting: the bound of the attempt */
     int failures;
     struct pg_prepared *prepared;

@@ -1,5 +1,5 @@
-/* UDP in batches for the packet path: recvmmsg in, sendmmsg out. Not on a loop: a worker owns one and
- * polls its descriptor. Nothing here allocates after udp_open. */
+/* UDP in batches for the packet path: recvmmsg in, sendmmsg out. Not on a loop: a worker owns one
+ * and polls its descriptor. Nothing here allocates after udp_open. */
 #ifndef SOTTO_IO_UDP_H
 #define SOTTO_IO_UDP_H
 
@@ -14,7 +14,7 @@
 struct udp;
 
 struct udp_packet {
-    uint8_t *data;       /* in: UDP_MTU bytes of the caller's pool; out: what to send */
+    uint8_t *data; /* in: UDP_MTU bytes of the caller's pool; out: what to send */
     size_t len;
     struct sockaddr_in6 peer; /* IPv4 as v4-mapped; one shape for all */
 };

@@ -20,9 +20,9 @@ struct ws_queue;
 struct ws_queue *ws_queue_new(size_t max_frames, size_t max_bytes, size_t headroom);
 void ws_queue_free(struct ws_queue *q);
 
-/* Copies a frame in. OK; ERR_LIMIT when it was refused; ERR_WRONG_STATE when it is the durable frame that
- * made the queue overflow just now; ERR_NOMEM. *dropped (may be NULL) is the number of frames that
- * were lost by it, this one included. */
+/* Copies a frame in. OK; ERR_LIMIT when it was refused; ERR_WRONG_STATE when it is the durable
+ * frame that made the queue overflow just now; ERR_NOMEM. *dropped (may be NULL) is the number of
+ * frames that were lost by it, this one included. */
 int ws_queue_push(struct ws_queue *q, enum ws_class cls, const char *text, size_t len,
                   int *dropped);
 /* The oldest frame's text (writable; headroom bytes before it are the caller's to use), or NULL. */

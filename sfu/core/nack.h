@@ -10,9 +10,10 @@
 #define NACK_MAX_MISSING 256
 #define NACK_MAX_TRIES   10
 #define NACK_MAX_AGE_US  1000000
-#define NACK_FIRST_US    5000  /* mere reordering gets this long to heal before the first ask */
-#define NACK_MIN_GAP_US  20000 /* between two asks for the same packet, or a round trip if longer  \
-                                */
+#define NACK_FIRST_US    5000 /* mere reordering gets this long to heal before the first ask */
+#define NACK_MIN_GAP_US                                                                            \
+    20000 /* between two asks for the same packet, or a round trip if longer                       \
+           */
 
 struct nack_entry {
     int64_t ext_seq;
