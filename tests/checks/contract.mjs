@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 
 const root = new URL('../../', import.meta.url).pathname;
 const read = (file) => readFileSync(root + file, 'utf8');
-const sources = execFileSync('git', ['ls-files', '*.c'], { cwd: root, encoding: 'utf8' })
+const sources = execFileSync('git', ['ls-files', '*.c', 'schema/*.sql'], { cwd: root, encoding: 'utf8' })
     .split('\n')
     .filter((f) => f && !/^(tests|bench|ctl|sfu)\//.test(f));
 const code = sources.map((file) => ({ file, text: read(file) }));
@@ -41,15 +41,18 @@ compare('route', routes, documentedRoutes, 'docs/openapi.yaml');
 const asyncapi = parse(read('docs/asyncapi.yaml'));
 const messages = Object.keys(asyncapi.channels.socket.messages);
 const named = (prefix) => new Set(messages.filter((m) => m.startsWith(prefix)).map((m) => m.slice(prefix.length)));
-const clientFrames = collect(/\bhub_on\(\s*[^,]+,\s*"([a-z_]+)"/g, (m) => m[1]);
-for (const [name, file] of collect(/\{\s*"([a-z_]+)"\s*,\s*on_[a-z_]+\s*[,}]/g, (m) => m[1])) clientFrames.set(name, file);
+// Client frames: the call machine's table of names, and the two that the socket itself answers.
+const clientFrames = collect(/\[FRAME_[A-Z_]+\]\s*=\s*"([a-z_]+)"/g, (m) => m[1]);
+for (const [name, file] of collect(/strcmp\((?:frame->)?type, "([a-z_]+)"\) == 0/g, (m) => m[1])) clientFrames.set(name, file);
+for (const [name, file] of collect(/\bhub_on\(\s*[^,]+,\s*"([a-z_]+)"/g, (m) => m[1])) clientFrames.set(name, file);
 compare('client frame', clientFrames, named('client.'), 'docs/asyncapi.yaml');
 
-// Server events are named in C by string literals; whatever the docs name must occur as one, in a signaling source.
-const literals = collect(/"([a-z]+(?:_[a-z]+)*)"/g, (m) => m[1]);
+// Server events are named by string literals, of C or (the durable ones) of the SQL functions that write the inbox.
+const literals = collect(/["']([a-z]+(?:_[a-z]+)*)["']/g, (m) => m[1]);
 for (const name of named('server.')) {
     if (!literals.has(name)) faults.push(`server event ${name} is in docs/asyncapi.yaml but no string of the code`);
 }
+for (const [name, file] of collect(/inbox_append\([^;]*?'([a-z]+_[a-z_]+)'/g, (m) => m[1])) literals.set(name, file);
 const sent = collect(/\bhub_(?:send_device|send_user|send|broadcast)\([^;]*?"([a-z]+(?:_[a-z]+)+)"/g, (m) => m[1]);
 const events = named('server.');
 for (const [name, file] of sent) {
