@@ -125,15 +125,20 @@ export class Peer {
     }
 
     async publish(options = {}) {
-        const offer = await this.page.evaluate((o) => window.peer.offer(o), options);
-        const { sdp } = await this.request('publish', { sdp: offer });
-        await this.page.evaluate((s) => window.peer.published(s), sdp);
+        const { munge, ...media } = options;
+        const offer = await this.page.evaluate((o) => window.peer.offer(o), media);
+        const { sdp } = await this.request('publish', { sdp: munge?.(offer) ?? offer });
+        await this.published(sdp);
         return sdp;
+    }
+
+    published(sdp) {
+        return this.page.evaluate((s) => window.peer.published(s), this.relay?.divert(sdp) ?? sdp);
     }
 
     async subscribe(audioSlots = 3, videoSlots = 4) {
         const { sdp } = await this.request('subscribe', { audioSlots, videoSlots });
-        await this.answer(sdp);
+        await this.answer(this.relay?.divert(sdp) ?? sdp);
         return sdp;
     }
 

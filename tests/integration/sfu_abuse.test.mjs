@@ -1,0 +1,128 @@
+// What strangers and broken clients send to sfud: dropped and counted, and the room notices nothing.
+import assert from 'node:assert/strict';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { after, before, test } from 'node:test';
+import { FakeSignald, startSfud } from '../lib/sfu.mjs';
+import { Peer, closeBrowser } from '../lib/sfu_pages.mjs';
+import { bindingRequest } from '../lib/stun.mjs';
+import { until } from '../lib/stack.mjs';
+
+let signald, sfud, port, ann, ben, socket;
+const room = randomUUID();
+const answers = [];
+
+before(async () => {
+    signald = new FakeSignald();
+    await signald.listen();
+    sfud = await startSfud(signald);
+    port = await sfud.port();
+    ann = await Peer.open(signald, room, 1);
+    ann.answerSdp = await ann.publish();
+    ben = await Peer.open(signald, room, 2);
+    await ben.subscribe(1, 1);
+    socket = createSocket('udp4');
+    socket.on('message', (message) => answers.push(message));
+    await new Promise((resolve) => socket.bind(0, '127.0.0.1', resolve));
+});
+after(async () => {
+    socket.close();
+    await closeBrowser();
+    await sfud.stop();
+    signald.close();
+});
+
+const send = (message) => new Promise((resolve) => socket.send(message, port, '127.0.0.1', resolve));
+
+/** Sends, waits until the counter has grown by at least `by`, and checks that nothing was answered and the room goes on. */
+async function dropped(name, labels, messages, by = messages.length) {
+    const before = await sfud.metric(name, labels);
+    answers.length = 0;
+    for (const message of messages) await send(message);
+    await until(`${name}{${labels ?? ''}} counts ${by}`, async () => (await sfud.metric(name, labels)) >= before + by);
+    assert.equal(answers.length, 0, 'no answer to a stranger');
+    await goesOn();
+}
+
+async function goesOn() {
+    const first = await ben.received();
+    await until('pictures go on', async () => (await ben.received()).v0?.frames > (first.v0?.frames ?? 0) + 2);
+}
+
+const drops = 'sotto_sfu_dropped_packets_total';
+const credentials = (sdp) => [/a=ice-ufrag:(\S+)/.exec(sdp)[1], /a=ice-pwd:(\S+)/.exec(sdp)[1]];
+
+test('STUN with a wrong password, an unknown user, or broken', async () => {
+    const [ufrag, pwd] = credentials(ann.answerSdp);
+    await dropped('sotto_sfu_stun_auth_failures_total', undefined, [bindingRequest(`${ufrag}:peer`, 'not the password, but long enough'), bindingRequest('nobody00:peer', pwd)]);
+    const broken = bindingRequest(`${ufrag}:peer`, pwd);
+    broken[broken.length - 1] ^= 1; // the fingerprint's last byte
+    await dropped('sotto_sfu_stun_malformed_total', undefined, [broken]);
+    const noUser = Buffer.concat([Buffer.from([0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42]), randomBytes(12)]);
+    await dropped('sotto_sfu_stun_malformed_total', undefined, [noUser]);
+});
+
+test('RTP, RTCP and DTLS from an unknown address', async () => {
+    const rtp = Buffer.concat([Buffer.from([0x80, 96]), randomBytes(200)]);
+    const rtcp = Buffer.concat([Buffer.from([0x80, 200, 0, 6]), randomBytes(40)]);
+    const hello = Buffer.concat([Buffer.from([22, 0xfe, 0xfd]), randomBytes(100)]);
+    await dropped(drops, 'reason="unknown_address"', [rtp, rtcp, hello]);
+});
+
+test('datagrams that are nothing', async () => {
+    await dropped(drops, 'reason="unknown_kind"', [Buffer.from([200]), Buffer.from([70, 1, 2, 3]), randomBytes(600).fill(255, 0, 1)]);
+    await dropped(drops, 'reason="too_large"', [Buffer.alloc(3000, 0x80)]);
+});
+
+test('media before keys and DTLS garbage after a good check make no trouble', async () => {
+    const { sdp } = await signald.request('subscribe', { room, participant: 77, audioSlots: 1, videoSlots: 1 });
+    const [ufrag, pwd] = credentials(sdp);
+    answers.length = 0;
+    await send(bindingRequest(`${ufrag}:peer`, pwd));
+    await until('the check is answered', () => answers.length > 0);
+    await dropped(drops, 'reason="no_keys"', [Buffer.concat([Buffer.from([0x80, 96]), randomBytes(200)])]);
+    const failures = await sfud.metric('sotto_sfu_dtls_failures_total');
+    for (let i = 0; i < 20; i++) await send(Buffer.concat([Buffer.from([22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, i, 0, 100]), randomBytes(100)]));
+    await goesOn();
+    assert.ok(await sfud.metric('sotto_sfu_dtls_failures_total') <= failures + 1);
+    await signald.request('leave', { room, participant: 77 });
+});
+
+test('DTLS with another fingerprint than the SDP said', async () => {
+    const mallory = await Peer.open(signald, room, 3);
+    const failures = await sfud.metric('sotto_sfu_dtls_failures_total');
+    await mallory.publish({
+        munge: (sdp) => sdp.replaceAll(/(a=fingerprint:sha-256 )(..)/g, (_, head, byte) => head + (byte === 'AA' ? 'BB' : 'AA')),
+    });
+    await until('it is refused', () => signald.last('disconnected', (e) => e.participant === 3));
+    assert.equal(await sfud.metric('sotto_sfu_dtls_failures_total'), failures + 1);
+    assert.ok(!signald.last('connected', (e) => e.participant === 3));
+    await mallory.close();
+    await goesOn();
+});
+
+test('requests that are none', async () => {
+    const refused = (t, members, code) => assert.rejects(signald.request(t, members), { code });
+    await refused('publish', { room, participant: 9, sdp: 'v=0' }, 'bad_request');
+    await refused('publish', { room, participant: 9, sdp: 'nonsense' }, 'bad_request');
+    await refused('publish', { room, participant: 0, sdp: 'v=0' }, 'bad_request');
+    await refused('publish', { room: 'no-uuid', participant: 9, sdp: 'v=0' }, 'bad_request');
+    await refused('subscribe', { room, participant: 9, audioSlots: 0, videoSlots: 0 }, 'bad_request');
+    await refused('answer', { room, participant: 9, sdp: 'v=0' }, 'not_participant');
+    await refused('answer', { room, participant: 2, sdp: 'v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n' }, 'bad_request');
+    await refused('dance', { room, participant: 9 }, 'bad_request');
+    await signald.request('leave', { room, participant: 999 }); // leaving twice is no error
+    await signald.request('close', { room: randomUUID() });
+    signald.raw('{"t":"publish","id":');
+    signald.raw('[]');
+    await goesOn();
+    assert.equal(await sfud.metric('sotto_sfu_rooms'), 1, 'nothing was left behind');
+});
+
+test('an address that takes part in one call cannot be taken by guessing', async () => {
+    // A flood of checks with random users from one socket: counted, and no state for any of them.
+    const transports = await sfud.metric('sotto_sfu_transports');
+    const knocks = Array.from({ length: 200 }, () => bindingRequest(`${randomBytes(6).toString('base64')}:peer`, 'x'.repeat(32)));
+    await dropped('sotto_sfu_stun_auth_failures_total', undefined, knocks, 100); // the kernel may lose some
+    assert.equal(await sfud.metric('sotto_sfu_transports'), transports);
+});
