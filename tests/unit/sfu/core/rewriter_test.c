@@ -1,0 +1,214 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/err.h"
+#include "sfu/core/rewriter.h"
+
+static struct rewriter r;
+static struct rewritten out;
+
+static int setup(void **state)
+{
+    (void)state;
+    rewriter_init(&r, 90000, 1000, 5000);
+    return 0;
+}
+
+static int map(uint32_t source, int64_t seq, uint32_t ts, int64_t now_us)
+{
+    return rewriter_map(&r, source, seq, ts, now_us, NULL, &out);
+}
+
+static struct vp8_descriptor picture(uint16_t id, uint8_t tl0)
+{
+    return (struct vp8_descriptor){
+        .picture_bits = 15, .picture_id = id, .has_tl0 = true, .tl0picidx = tl0};
+}
+
+static void offset_within_a_source(void **state)
+{
+    (void)state;
+    assert_int_equal(map(1, 70000, 42, 0), OK);
+    assert_true(out.switched);
+    assert_int_equal(out.seq, 1000);
+    assert_int_equal(out.ts, 5000);
+    assert_int_equal(map(1, 70003, 42 + 3000, 33000), OK);
+    assert_false(out.switched);
+    assert_int_equal(out.seq, 1003); /* the gap stays a gap */
+    assert_int_equal(out.ts, 8000);
+    assert_int_equal(map(1, 70002, 42, 34000), OK); /* late, takes its place */
+    assert_int_equal(out.seq, 1002);
+    assert_int_equal(map(1, 69999, 42, 34000), ERR_STATE); /* before the first */
+}
+
+static void switch_goes_on_by_time(void **state)
+{
+    (void)state;
+    map(1, 100, 0, 1000000);
+    map(1, 101, 3000, 1033000);
+    assert_int_equal(map(2, 9000, 777777, 1133000), OK); /* 100 ms later */
+    assert_true(out.switched);
+    assert_int_equal(out.seq, 1002);
+    assert_int_equal(out.ts, 8000 + 9000);
+    assert_int_equal(map(1, 102, 6000, 1133000), OK); /* back in the same microsecond */
+    assert_int_equal(out.seq, 1003);
+    assert_int_equal(out.ts, 17001); /* at least a tick */
+}
+
+static void picture_ids_are_continuous(void **state)
+{
+    struct vp8_descriptor a = picture(32767, 255), b = picture(5, 9), b2 = picture(6, 10);
+
+    (void)state;
+    assert_int_equal(rewriter_map(&r, 1, 1, 0, 0, &a, &out), OK);
+    assert_int_equal(out.picture_id, 32767);
+    assert_int_equal(rewriter_map(&r, 2, 1, 0, 0, &b, &out), OK);
+    assert_int_equal(out.picture_id & 0x7fff, 0);
+    assert_int_equal(out.tl0picidx, 0);
+    assert_int_equal(rewriter_map(&r, 2, 2, 0, 0, &b2, &out), OK);
+    assert_int_equal(out.picture_id & 0x7fff, 1);
+    assert_int_equal(out.tl0picidx, 1);
+}
+
+static void skipped_packets_close_up(void **state)
+{
+    (void)state;
+    map(1, 100, 0, 0);
+    rewriter_skip(&r, 1, 101);
+    rewriter_skip(&r, 1, 102);
+    map(1, 103, 0, 0);
+    assert_int_equal(out.seq, 1001);
+    map(1, 105, 0, 0); /* 104 is missing */
+    assert_int_equal(out.seq, 1003);
+    rewriter_skip(&r, 1, 106);
+    map(1, 107, 0, 0);
+    assert_int_equal(out.seq, 1004);
+    assert_int_equal(map(1, 104, 0, 0), OK); /* late, of the segment before */
+    assert_int_equal(out.seq, 1002);
+    assert_int_equal(map(1, 106, 0, 0), ERR_STATE); /* the skipped one has no place */
+    assert_int_equal(map(1, 99, 0, 0), ERR_STATE);
+    rewriter_skip(&r, 1, 50); /* too late to be left out: nothing happens */
+    rewriter_skip(&r, 2, 200);
+    map(1, 108, 0, 0);
+    assert_int_equal(out.seq, 1005);
+}
+
+static void finds_the_way_back(void **state)
+{
+    uint32_t source;
+    int64_t seq;
+    struct vp8_descriptor v = picture(100, 1);
+
+    (void)state;
+    assert_int_equal(rewriter_unmap(&r, 1000, &source, &seq), ERR_NOT_FOUND);
+    for (int i = 0; i < 5; i++)
+        rewriter_map(&r, 7, 65534 + i, 1000 + (uint32_t)i, 0, &v, &out);
+    struct rewritten first = out;
+    for (int i = 0; i < 3; i++)
+        rewriter_map(&r, 8, 500 + i, 9, 10, &v, &out);
+    assert_int_equal(rewriter_unmap(&r, 1004, &source, &seq), OK);
+    assert_int_equal(source, 7);
+    assert_int_equal(seq, 65538);
+    assert_int_equal(rewriter_unmap(&r, 1005, &source, &seq), OK);
+    assert_int_equal(source, 8);
+    assert_int_equal(seq, 500);
+    assert_int_equal(rewriter_remap(&r, 1004, 1004, &v, &out), OK);
+    assert_int_equal(out.seq, first.seq);
+    assert_int_equal(out.ts, first.ts);
+    assert_int_equal(out.picture_id, first.picture_id);
+    assert_int_equal(rewriter_unmap(&r, 999, &source, &seq), ERR_NOT_FOUND);
+    assert_int_equal(rewriter_unmap(&r, 1008, &source, &seq), ERR_NOT_FOUND); /* not sent yet */
+}
+
+static void remembers_the_last_segments_only(void **state)
+{
+    uint32_t source;
+    int64_t seq;
+
+    (void)state;
+    for (uint32_t i = 0; i < REWRITER_SEGMENTS + 4; i++)
+        map(i, 10, 0, 0);
+    assert_int_equal(rewriter_unmap(&r, 1003, &source, &seq), ERR_NOT_FOUND);
+    assert_int_equal(rewriter_unmap(&r, 1004, &source, &seq), OK);
+    assert_int_equal(source, 4);
+}
+
+static void detach_opens_anew(void **state)
+{
+    uint32_t offset, source;
+    int64_t seq;
+
+    (void)state;
+    assert_false(rewriter_ts_offset(&r, 1, &offset));
+    map(1, 100, 0, 0);
+    assert_true(rewriter_ts_offset(&r, 1, &offset));
+    assert_int_equal(offset, 5000);
+    rewriter_detach(&r);
+    rewriter_detach(&r);
+    assert_false(rewriter_ts_offset(&r, 1, &offset));
+    assert_int_equal(map(1, 900, 1, 1000000), OK);
+    assert_true(out.switched);
+    assert_int_equal(out.seq, 1001);
+    assert_int_equal(out.ts, 95000);
+    assert_int_equal(rewriter_unmap(&r, 1000, &source, &seq), OK);
+    assert_int_equal(seq, 100);
+}
+
+/* Any mix of sources, losses, skips: numbers out are never used twice, never go back by more than
+ * what is late, and each finds its way back. */
+static void random_walk(void **state)
+{
+    static uint8_t used[1 << 20];
+    uint32_t rng = 5, source = 1;
+    int64_t in[4] = {1000, 70000, 65500, 20}, now = 0, last = 0;
+    int64_t highest = 1000;
+
+    (void)state;
+    for (int i = 0; i < 300000; i++) {
+        rng = rng * 1664525 + 1013904223;
+        uint32_t k = rng >> 16;
+        now += 5000;
+        if (k % 200 == 0)
+            source = k % 4;
+        if (k % 300 == 1)
+            rewriter_detach(&r);
+        in[source] += 1 + (k % 37 == 0);
+        if (k % 41 == 0) {
+            rewriter_skip(&r, source, in[source]);
+            continue;
+        }
+        assert_int_equal(rewriter_map(&r, source, in[source], 0, now, NULL, &out), OK);
+        int64_t n = highest + (int16_t)(uint16_t)(out.seq - (uint16_t)highest);
+        highest = n;
+        assert_true(i == 0 || n > last);
+        assert_true(n - last <= 4 || i == 0);
+        last = n;
+        assert_false(used[n]);
+        used[n] = 1;
+        uint32_t back_source;
+        int64_t back;
+        assert_int_equal(rewriter_unmap(&r, out.seq, &back_source, &back), OK);
+        assert_int_equal(back_source, source);
+        assert_int_equal(back, in[source]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(offset_within_a_source, setup),
+        cmocka_unit_test_setup(switch_goes_on_by_time, setup),
+        cmocka_unit_test_setup(picture_ids_are_continuous, setup),
+        cmocka_unit_test_setup(skipped_packets_close_up, setup),
+        cmocka_unit_test_setup(finds_the_way_back, setup),
+        cmocka_unit_test_setup(remembers_the_last_segments_only, setup),
+        cmocka_unit_test_setup(detach_opens_anew, setup),
+        cmocka_unit_test_setup(random_walk, setup),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
