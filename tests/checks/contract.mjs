@@ -42,7 +42,10 @@ const asyncapi = parse(read('docs/asyncapi.yaml'));
 const messages = Object.keys(asyncapi.channels.socket.messages);
 const named = (prefix) => new Set(messages.filter((m) => m.startsWith(prefix)).map((m) => m.slice(prefix.length)));
 // Client frames: the call machine's table of names, and the two that the socket itself answers.
-const clientFrames = collect(/\[FRAME_[A-Z_]+\]\s*=\s*"([a-z_]+)"/g, (m) => m[1]);
+const clientFrames = new Map();
+for (const [name, file] of collect(/\[FRAME_[A-Z_]+\]\s*=\s*"([a-z_]+)"/g, (m) => m[1])) {
+    if (file.endsWith('call_frames.c')) clientFrames.set(name, file);
+}
 for (const [name, file] of collect(/strcmp\((?:frame->)?type, "([a-z_]+)"\) == 0/g, (m) => m[1])) {
     if (file.endsWith('hub_request.c')) clientFrames.set(name, file);
 }

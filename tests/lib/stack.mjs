@@ -19,11 +19,13 @@ const isFree = (port) =>
 
 /** The first of 300 ports in a row whose first eight are free (the rest is for coturn's relays). */
 async function freePortBase() {
-    for (let base = 21000; base < 29000; base += 300) {
+    const first = Math.floor(Math.random() * 26); // so that two stacks that start at once don't race for one place
+    for (let i = 0; i < 26; i++) {
+        const base = 21000 + ((first + i) % 26) * 300;
         const free = await Promise.all(Array.from({ length: 8 }, (_, i) => isFree(base + i)));
         if (free.every(Boolean)) return base;
     }
-    throw new Error('no free ports between 21000 and 29000');
+    throw new Error('no free ports between 21000 and 28800');
 }
 
 /**
@@ -39,6 +41,9 @@ export async function startStack(settings = {}) {
         'auth.bcrypt_cost': '4',
         'auth.register_per_hour': '100000',
         'auth.login_per_minute': '100000',
+        'auth.login_account_per_minute': '100000',
+        'auth.lookup_per_minute': '100000',
+        'auth.change_per_minute': '100000',
         'auth.refresh_per_minute': '100000',
         'auth.ticket_per_minute': '100000',
         'http.user_requests_per_minute': '100000',
