@@ -93,7 +93,7 @@ static void on_list(struct http_request *r, void *arg)
     calls_ref(s);
     int err =
         pg_query(s->o.pg, "call_history", "SELECT h, h->>'callId' FROM call_history($1,$2,$3) AS h",
-                 3, params, NULL, on_history, p);
+                 3, params, read_lane(s, r), on_history, p);
     if (err != OK) {
         calls_unref(s);
         free(p);

@@ -211,5 +211,5 @@ test('kill -9 of signald: the room is kept', async () => {
     for (const s of sockets) await ok(s, 'hang_up', { callId });
     await sfu.request('close', (r) => r.room === callId);
     const row = (await http(stack, 'GET', `/v1/calls/${callId}`, { token: b.token })).body;
-    assert.equal(row.reason, 'completed');
+    assert.equal(row.reason, 'completed', JSON.stringify(row));
 });
