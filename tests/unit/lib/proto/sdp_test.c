@@ -296,6 +296,12 @@ static void fingerprints(void **state)
     assert_int_equal(parse(&s, HEAD "m=audio 9 X 1\r\na=fingerprint:sha-256 AA:BB\r\n"), OK);
     assert_int_equal(sdp_fingerprint_sha256(fp, s, &s->media[0]), ERR_INVALID);
     sdp_free(s);
+    char text[256] = HEAD "m=audio 9 X 1\r\na=fingerprint:sha-256 ";
+    for (int i = 0; i < 32; i++)
+        snprintf(text + strlen(text), 4, "%02x%s", i, i < 31 ? "-" : "");
+    assert_int_equal(parse(&s, text), OK);
+    assert_int_equal(sdp_fingerprint_sha256(fp, s, &s->media[0]), ERR_INVALID);
+    sdp_free(s);
 }
 
 int main(void)

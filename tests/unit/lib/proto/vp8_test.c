@@ -78,6 +78,7 @@ static void rewrites_in_place(void **state)
     memcpy(p, full, sizeof p);
     assert_int_equal(vp8_parse(&d, p, sizeof p), OK);
     vp8_rewrite(&d, p, 0x8001, 9); /* modulo 2^15 */
+    assert_int_equal(d.picture_id, 1);
     assert_int_equal(vp8_parse(&d, p, sizeof p), OK);
     assert_int_equal(d.picture_id, 1);
     assert_int_equal(d.picture_bits, 15);

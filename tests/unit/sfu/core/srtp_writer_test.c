@@ -130,6 +130,32 @@ static void gcm256_equals_libsrtp(void **state)
     check_profile(SRTP_AEAD_AES_256_GCM);
 }
 
+/* A retransmission from before the rollover after it: its index is the older one. */
+static void late_packet_across_the_rollover(void **state)
+{
+    static const uint16_t order[] = {65534, 0, 65535, 1, 65533, 2};
+    uint8_t key[64], ours[CAP], theirs[CAP];
+    struct srtp_writer *w;
+    struct srtp_stream s = {0};
+
+    (void)state;
+    fill(key, sizeof key);
+    srtp_t ref = reference(SRTP_AEAD_AES_128_GCM, key, 1);
+    assert_int_equal(srtp_writer_new(&w, SRTP_AEAD_AES_128_GCM, key, key + 16), OK);
+    for (size_t i = 0; i < 6; i++) {
+        size_t header_len, len = random_packet(ours, &header_len, order[i], 1);
+        int n = (int)len;
+        memcpy(theirs, ours, len);
+        assert_int_equal(srtp_protect(ref, theirs, &n), srtp_err_status_ok);
+        assert_int_equal(srtp_writer_protect(w, &s, ours, len, header_len, CAP), n);
+        assert_memory_equal(ours, theirs, (size_t)n);
+    }
+    assert_int_equal(s.roc, 1);
+    assert_int_equal(s.seq, 2);
+    srtp_writer_free(w);
+    srtp_dealloc(ref);
+}
+
 /* Several SSRCs by one writer, each with its own rollover, as libsrtp2's outbound wildcard does. */
 static void streams_roll_over_apart(void **state)
 {
@@ -190,8 +216,11 @@ static void refuses_bad_arguments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cm_equals_libsrtp),     cmocka_unit_test(gcm128_equals_libsrtp),
-        cmocka_unit_test(gcm256_equals_libsrtp), cmocka_unit_test(streams_roll_over_apart),
+        cmocka_unit_test(cm_equals_libsrtp),
+        cmocka_unit_test(gcm128_equals_libsrtp),
+        cmocka_unit_test(gcm256_equals_libsrtp),
+        cmocka_unit_test(streams_roll_over_apart),
+        cmocka_unit_test(late_packet_across_the_rollover),
         cmocka_unit_test(refuses_bad_arguments),
     };
     if (srtp_init() != srtp_err_status_ok)

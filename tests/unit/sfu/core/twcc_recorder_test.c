@@ -72,6 +72,29 @@ static void losses_between_feedbacks(void **state)
     assert_true(!st[0].received && !st[1].received && st[2].received);
 }
 
+/* What doesn't fit into one packet comes in the next, at once. */
+static void small_packets_go_on_where_they_ended(void **state)
+{
+    struct rtcp_iter it;
+    struct rtcp_packet k;
+    struct twcc_feedback fb;
+    int told = 0;
+    size_t len;
+
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        twcc_recorder_input(&t, (uint16_t)i, 1000000 + i);
+    while ((len = twcc_recorder_poll(&t, 2, p, 60, 1050000)) > 0) {
+        rtcp_iter_init(&it, p, len);
+        assert_int_equal(rtcp_next(&it, &k), 1);
+        int n = twcc_parse(&fb, st, TWCC_MAX_PACKETS, &k);
+        assert_true(n > 0 && n < 100);
+        assert_int_equal(fb.base_seq, told);
+        told += n;
+    }
+    assert_int_equal(told, 100);
+}
+
 static void long_gap_is_jumped(void **state)
 {
     struct twcc_feedback fb;
@@ -124,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(tells_arrivals_and_losses, setup),
         cmocka_unit_test_setup(losses_between_feedbacks, setup),
+        cmocka_unit_test_setup(small_packets_go_on_where_they_ended, setup),
         cmocka_unit_test_setup(long_gap_is_jumped, setup),
         cmocka_unit_test_setup(every_number_is_told_once, setup),
     };
