@@ -346,8 +346,8 @@ static int open_all(struct app *a)
  * before what waits for its answers, so that each of those hears ERR_CLOSED. */
 static void close_all(struct app *a)
 {
-    calls_free(a->calls);
     http_free(a->http);
+    calls_free(a->calls);
     sfu_pool_free(a->sfu);
     if (a->pg)
         pg_close(a->pg);
