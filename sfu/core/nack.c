@@ -10,10 +10,11 @@ static size_t find(const struct nack *n, int64_t seq)
 
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        if (n->missing[mid].ext_seq < seq)
+        if (n->missing[mid].ext_seq < seq) {
             lo = mid + 1;
-        else
+        } else {
             hi = mid;
+        }
     }
     return lo;
 }
@@ -42,8 +43,9 @@ static void note_gap(struct nack *n, int64_t seq, int64_t now_us)
         n->given_up += over;
         n->keyframe_wanted = true;
     }
-    for (int64_t s = n->highest + 1; s < seq; s++)
+    for (int64_t s = n->highest + 1; s < seq; s++) {
         n->missing[n->n++] = (struct nack_entry){s, now_us, now_us + NACK_FIRST_US, 0};
+    }
 }
 
 void nack_received(struct nack *n, int64_t ext_seq, int64_t now_us)
@@ -54,16 +56,19 @@ void nack_received(struct nack *n, int64_t ext_seq, int64_t now_us)
         return;
     }
     if (ext_seq > n->highest) {
-        if (ext_seq > n->highest + 1)
+        if (ext_seq > n->highest + 1) {
             note_gap(n, ext_seq, now_us);
+        }
         n->highest = ext_seq;
         return;
     }
     size_t i = find(n, ext_seq);
-    if (i == n->n || n->missing[i].ext_seq != ext_seq)
+    if (i == n->n || n->missing[i].ext_seq != ext_seq) {
         return;
-    if (n->missing[i].tries > 0)
+    }
+    if (n->missing[i].tries > 0) {
         n->recovered++;
+    }
     memmove(&n->missing[i], &n->missing[i + 1], (n->n - i - 1) * sizeof n->missing[0]);
     n->n--;
 }
@@ -78,8 +83,9 @@ size_t nack_poll(struct nack *n, uint16_t *seqs, size_t cap, int64_t now_us, int
     size_t asked = 0, kept = 0;
     int64_t gap_us = rtt_us > 0 ? rtt_us : RTT_UNKNOWN_US;
 
-    if (gap_us < NACK_MIN_GAP_US)
+    if (gap_us < NACK_MIN_GAP_US) {
         gap_us = NACK_MIN_GAP_US;
+    }
     for (size_t i = 0; i < n->n; i++) {
         struct nack_entry e = n->missing[i];
         bool due = now_us >= e.next_us;
@@ -104,8 +110,10 @@ int64_t nack_deadline(const struct nack *n)
 {
     int64_t at = INT64_MAX;
 
-    for (size_t i = 0; i < n->n; i++)
-        if (n->missing[i].next_us < at)
+    for (size_t i = 0; i < n->n; i++) {
+        if (n->missing[i].next_us < at) {
             at = n->missing[i].next_us;
+        }
+    }
     return at;
 }

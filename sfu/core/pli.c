@@ -11,8 +11,9 @@ void pli_request(struct pli *p, int64_t now_us)
     p->wanted = true;
     p->retry_us = PLI_RETRY_US;
     p->due_us = now_us;
-    if (p->sent_once && p->sent_us + PLI_MIN_INTERVAL_US > now_us)
+    if (p->sent_once && p->sent_us + PLI_MIN_INTERVAL_US > now_us) {
         p->due_us = p->sent_us + PLI_MIN_INTERVAL_US;
+    }
 }
 
 void pli_keyframe(struct pli *p, int64_t now_us)
@@ -23,8 +24,9 @@ void pli_keyframe(struct pli *p, int64_t now_us)
 
 bool pli_poll(struct pli *p, int64_t now_us)
 {
-    if (!p->wanted || now_us < p->due_us)
+    if (!p->wanted || now_us < p->due_us) {
         return false;
+    }
     p->sent_once = true;
     p->sent_us = now_us;
     p->sent++;

@@ -12,8 +12,9 @@ struct packet_pool *packet_pool_new(size_t count)
 {
     struct packet_pool *p = calloc(1, sizeof *p);
 
-    if (!p)
+    if (!p) {
         return NULL;
+    }
     p->packets = count ? calloc(count, sizeof *p->packets) : NULL;
     if (count > 0 && !p->packets) {
         free(p);
@@ -30,10 +31,12 @@ struct packet_pool *packet_pool_new(size_t count)
 
 void packet_pool_free(struct packet_pool *p)
 {
-    if (!p)
+    if (!p) {
         return;
-    if (p->available != p->size)
+    }
+    if (p->available != p->size) {
         abort();
+    }
     free(p->packets);
     free(p);
 }
@@ -42,8 +45,9 @@ struct packet *packet_alloc(struct packet_pool *p)
 {
     struct packet *k = p->free_list;
 
-    if (!k)
+    if (!k) {
         return NULL;
+    }
     p->free_list = k->next;
     p->available--;
     k->next = NULL;
@@ -64,12 +68,15 @@ struct packet *packet_ref(struct packet *k)
 
 void packet_unref(struct packet *k)
 {
-    if (!k)
+    if (!k) {
         return;
-    if (k->refs == 0)
+    }
+    if (k->refs == 0) {
         abort(); /* given back twice */
-    if (--k->refs > 0)
+    }
+    if (--k->refs > 0) {
         return;
+    }
     k->next = k->pool->free_list;
     k->pool->free_list = k;
     k->pool->available++;

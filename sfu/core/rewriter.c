@@ -38,10 +38,12 @@ static uint32_t next_ts(const struct rewriter *r, int64_t now_us)
 {
     int64_t us = now_us - r->out_us;
 
-    if (!r->started)
+    if (!r->started) {
         return r->out_ts;
-    if (us < 0)
+    }
+    if (us < 0) {
         us = 0;
+    }
     int64_t ticks = us / 1000000 * r->clock_rate + us % 1000000 * r->clock_rate / 1000000;
     return r->out_ts + (ticks > 0 ? (uint32_t)ticks : 1);
 }
@@ -77,8 +79,9 @@ static void fill(const struct rewriter_segment *s, int64_t out_seq, uint32_t ts,
 static void note_newest(struct rewriter *r, int64_t out_seq, int64_t now_us,
                         const struct vp8_descriptor *vp8, const struct rewritten *out)
 {
-    if (r->started && out_seq <= r->out_highest)
+    if (r->started && out_seq <= r->out_highest) {
         return;
+    }
     r->started = true;
     r->out_highest = out_seq;
     r->out_ts = out->ts;
@@ -100,12 +103,14 @@ static int map_late(const struct rewriter *r, uint32_t source, int64_t ext_seq, 
 
     for (size_t i = 2; i <= held; i++) {
         const struct rewriter_segment *s = &r->segment[(r->n_segments - i) % REWRITER_SEGMENTS];
-        if (s->source != source)
+        if (s->source != source) {
             return ERR_STATE;
+        }
         int64_t out_seq = s->out_first + (ext_seq - s->in_first);
         if (ext_seq >= s->in_first) {
-            if (out_seq >= next_first)
+            if (out_seq >= next_first) {
                 return ERR_STATE;
+            }
             fill(s, out_seq, ts, vp8, out);
             return OK;
         }
@@ -120,10 +125,11 @@ int rewriter_map(struct rewriter *r, uint32_t source, int64_t ext_seq, uint32_t 
     struct rewriter_segment *s = newest(r);
     bool switched = !s || s->source != source;
 
-    if (switched)
+    if (switched) {
         s = switch_to(r, source, ext_seq, ts, now_us, vp8);
-    else if (ext_seq < s->in_first)
+    } else if (ext_seq < s->in_first) {
         return map_late(r, source, ext_seq, ts, vp8, out);
+    }
     int64_t out_seq = s->out_first + (ext_seq - s->in_first);
     fill(s, out_seq, ts, vp8, out);
     out->switched = switched;
@@ -135,11 +141,13 @@ void rewriter_skip(struct rewriter *r, uint32_t source, int64_t ext_seq)
 {
     struct rewriter_segment *s = newest(r);
 
-    if (!s || s->source != source)
+    if (!s || s->source != source) {
         return;
+    }
     int64_t in_highest = s->in_first + (r->out_highest - s->out_first);
-    if (ext_seq <= in_highest)
+    if (ext_seq <= in_highest) {
         return;
+    }
     if (s->in_first == ext_seq) { /* nothing mapped yet: it just begins later */
         s->in_first++;
         return;
@@ -156,8 +164,9 @@ void rewriter_detach(struct rewriter *r)
 {
     struct rewriter_segment *s = newest(r);
 
-    if (!s || s->source == NOBODY)
+    if (!s || s->source == NOBODY) {
         return;
+    }
     int64_t after = r->out_highest + 1;
     s = open_segment(r);
     s->source = NOBODY;
@@ -170,8 +179,9 @@ static const struct rewriter_segment *segment_of(const struct rewriter *r, int64
 
     for (size_t i = 1; i <= held; i++) {
         const struct rewriter_segment *s = &r->segment[(r->n_segments - i) % REWRITER_SEGMENTS];
-        if (s->source != NOBODY && out_seq >= s->out_first)
+        if (s->source != NOBODY && out_seq >= s->out_first) {
             return s;
+        }
     }
     return NULL;
 }
@@ -179,8 +189,9 @@ static const struct rewriter_segment *segment_of(const struct rewriter *r, int64
 static const struct rewriter_segment *find(const struct rewriter *r, uint16_t out_seq,
                                            int64_t *unwrapped)
 {
-    if (!r->started)
+    if (!r->started) {
         return NULL;
+    }
     *unwrapped = r->out_highest + rtp_seq_diff(out_seq, (uint16_t)r->out_highest);
     return *unwrapped <= r->out_highest ? segment_of(r, *unwrapped) : NULL;
 }
@@ -190,8 +201,9 @@ int rewriter_unmap(const struct rewriter *r, uint16_t out_seq, uint32_t *source,
     int64_t n;
     const struct rewriter_segment *s = find(r, out_seq, &n);
 
-    if (!s)
+    if (!s) {
         return ERR_NOT_FOUND;
+    }
     *source = s->source;
     *ext_seq = s->in_first + (n - s->out_first);
     return OK;
@@ -203,8 +215,9 @@ int rewriter_remap(const struct rewriter *r, uint16_t out_seq, uint32_t ts,
     int64_t n;
     const struct rewriter_segment *s = find(r, out_seq, &n);
 
-    if (!s)
+    if (!s) {
         return ERR_NOT_FOUND;
+    }
     fill(s, n, ts, vp8, out);
     return OK;
 }
@@ -213,8 +226,9 @@ bool rewriter_ts_offset(const struct rewriter *r, uint32_t source, uint32_t *off
 {
     const struct rewriter_segment *s = newest_const(r);
 
-    if (!s || s->source != source)
+    if (!s || s->source != source) {
         return false;
+    }
     *offset = s->ts_offset;
     return true;
 }

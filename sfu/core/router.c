@@ -261,6 +261,17 @@ int router_view(struct router *r, struct subscriber *s, const struct room_view *
 
 /* ---- packets ---- */
 
+struct packet *router_alloc(struct router *r, struct publisher *p)
+{
+    struct packet *k = packet_alloc(r->pool);
+    for (size_t i = 0; !k && i < p->n_tracks; i++) {
+        while (!k && p->track[i]->cache && rtx_cache_evict_oldest(p->track[i]->cache) > 0) {
+            k = packet_alloc(r->pool);
+        }
+    }
+    return k;
+}
+
 static size_t map_to_slots(struct router *r, struct track *t, const struct packet *k)
 {
     struct slot *slot;

@@ -58,6 +58,10 @@ int router_view(struct router *r, struct subscriber *s, const struct room_view *
 
 /* ---- packets ---- */
 
+/* A buffer for a packet of p. When the pool is dry, p's own oldest packets go: who sends too much
+ * pays for it. NULL when even that gives none (drop and count). */
+struct packet *router_alloc(struct router *r, struct publisher *p);
+
 struct forward {
     struct slot *slot;
     struct rewritten to;

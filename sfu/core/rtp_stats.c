@@ -21,12 +21,15 @@ static void update_jitter(struct rtp_stats *s, uint32_t ts, int64_t now_us)
     int64_t d = (int32_t)(uint32_t)(transit - s->transit);
 
     s->transit = transit;
-    if (s->packets <= 1)
+    if (s->packets <= 1) {
         return;
-    if (d < 0)
+    }
+    if (d < 0) {
         d = -d;
-    if (d > (int64_t)s->clock_rate * 10) /* a jump of the source's clock is no jitter */
+    }
+    if (d > (int64_t)s->clock_rate * 10) { /* a jump of the source's clock is no jitter */
         return;
+    }
     s->jitter_q4 += d - ((s->jitter_q4 + 8) >> 4);
 }
 
@@ -39,10 +42,11 @@ void rtp_stats_input(struct rtp_stats *s, int64_t ext_seq, uint32_t ts, size_t b
     }
     s->packets++;
     s->bytes += bytes;
-    if (ext_seq > s->highest)
+    if (ext_seq > s->highest) {
         s->highest = ext_seq;
-    else if (s->packets > 1)
+    } else if (s->packets > 1) {
         s->duplicates_or_late++;
+    }
     update_jitter(s, ts, now_us);
 }
 
@@ -64,21 +68,25 @@ static uint8_t take_fraction(struct rtp_stats *s)
 
     s->expected_prior = expected(s);
     s->received_prior = s->packets;
-    if (want == 0 || got >= want)
+    if (want == 0 || got >= want) {
         return 0;
+    }
     uint64_t fraction = ((want - got) << 8) / want;
     return fraction > 255 ? 255 : (uint8_t)fraction;
 }
 
 bool rtp_stats_report(struct rtp_stats *s, struct rtcp_report *out, int64_t now_us)
 {
-    if (!s->started)
+    if (!s->started) {
         return false;
+    }
     int64_t lost = (int64_t)expected(s) - (int64_t)s->packets;
-    if (lost > 0x7fffff)
+    if (lost > 0x7fffff) {
         lost = 0x7fffff;
-    if (lost < -0x800000)
+    }
+    if (lost < -0x800000) {
         lost = -0x800000;
+    }
     out->ssrc = s->ssrc;
     out->fraction_lost = take_fraction(s);
     out->cumulative_lost = (int32_t)lost;

@@ -17,11 +17,13 @@ struct rtx_cache *rtx_cache_new(size_t slots, int64_t max_age_us)
 {
     size_t n = 1;
 
-    while (n < slots && n < MAX_SLOTS)
+    while (n < slots && n < MAX_SLOTS) {
         n *= 2;
+    }
     struct rtx_cache *c = calloc(1, sizeof *c + n * sizeof c->slot[0]);
-    if (!c)
+    if (!c) {
         return NULL;
+    }
     c->mask = n - 1;
     c->max_age_us = max_age_us;
     c->newest = -1;
@@ -35,8 +37,9 @@ static struct packet **place(struct rtx_cache *c, int64_t seq)
 
 static size_t drop(struct rtx_cache *c, struct packet **at)
 {
-    if (!*at)
+    if (!*at) {
         return 0;
+    }
     packet_unref(*at);
     *at = NULL;
     c->count--;
@@ -45,10 +48,12 @@ static size_t drop(struct rtx_cache *c, struct packet **at)
 
 void rtx_cache_free(struct rtx_cache *c)
 {
-    if (!c)
+    if (!c) {
         return;
-    for (size_t i = 0; i <= c->mask; i++)
+    }
+    for (size_t i = 0; i <= c->mask; i++) {
         drop(c, &c->slot[i]);
+    }
     free(c);
 }
 
@@ -57,11 +62,14 @@ static void advance(struct rtx_cache *c, int64_t seq)
 {
     int64_t size = (int64_t)c->mask + 1, bottom = seq - size + 1;
 
-    if (c->newest >= 0)
-        for (int64_t s = c->oldest; s < bottom && s < c->oldest + size; s++)
+    if (c->newest >= 0) {
+        for (int64_t s = c->oldest; s < bottom && s < c->oldest + size; s++) {
             drop(c, place(c, s));
-    if (c->newest < 0 || bottom > c->oldest)
+        }
+    }
+    if (c->newest < 0 || bottom > c->oldest) {
         c->oldest = c->newest < 0 ? seq : bottom;
+    }
     c->newest = seq;
 }
 
@@ -69,15 +77,18 @@ void rtx_cache_put(struct rtx_cache *c, struct packet *k)
 {
     int64_t seq = k->ext_seq, size = (int64_t)c->mask + 1;
 
-    if (seq < 0 || (c->newest >= 0 && seq <= c->newest - size))
+    if (seq < 0 || (c->newest >= 0 && seq <= c->newest - size)) {
         return;
-    if (c->newest < 0 || seq > c->newest)
+    }
+    if (c->newest < 0 || seq > c->newest) {
         advance(c, seq);
-    else if (seq < c->oldest)
+    } else if (seq < c->oldest) {
         c->oldest = seq;
+    }
     struct packet **at = place(c, seq);
-    if (*at == k)
+    if (*at == k) {
         return;
+    }
     drop(c, at);
     *at = packet_ref(k);
     c->count++;
@@ -85,18 +96,21 @@ void rtx_cache_put(struct rtx_cache *c, struct packet *k)
 
 struct packet *rtx_cache_get(const struct rtx_cache *c, int64_t ext_seq, int64_t now_us)
 {
-    if (ext_seq < 0)
+    if (ext_seq < 0) {
         return NULL;
+    }
     struct packet *k = c->slot[(uint64_t)ext_seq & c->mask];
-    if (!k || k->ext_seq != ext_seq || now_us - k->arrival_us > c->max_age_us)
+    if (!k || k->ext_seq != ext_seq || now_us - k->arrival_us > c->max_age_us) {
         return NULL;
+    }
     return k;
 }
 
 struct packet *rtx_cache_get_seq(const struct rtx_cache *c, uint16_t seq, int64_t now_us)
 {
-    if (c->newest < 0)
+    if (c->newest < 0) {
         return NULL;
+    }
     return rtx_cache_get(c, c->newest + rtp_seq_diff(seq, (uint16_t)c->newest), now_us);
 }
 
@@ -106,8 +120,9 @@ size_t rtx_cache_expire(struct rtx_cache *c, int64_t now_us)
 
     while (c->count > 0 && c->oldest <= c->newest) {
         struct packet **at = place(c, c->oldest);
-        if (*at && now_us - (*at)->arrival_us <= c->max_age_us)
+        if (*at && now_us - (*at)->arrival_us <= c->max_age_us) {
             break;
+        }
         gone += drop(c, at);
         c->oldest++;
     }
@@ -116,9 +131,11 @@ size_t rtx_cache_expire(struct rtx_cache *c, int64_t now_us)
 
 size_t rtx_cache_evict_oldest(struct rtx_cache *c)
 {
-    while (c->count > 0 && c->oldest <= c->newest)
-        if (drop(c, place(c, c->oldest++)))
+    while (c->count > 0 && c->oldest <= c->newest) {
+        if (drop(c, place(c, c->oldest++))) {
             return 1;
+        }
+    }
     return 0;
 }
 

@@ -41,8 +41,9 @@ struct speakers *speakers_new(size_t max)
 {
     struct speakers *s = calloc(1, sizeof *s);
 
-    if (!s)
+    if (!s) {
         return NULL;
+    }
     s->max = max < UINT16_MAX ? max : UINT16_MAX;
     s->ids = calloc(s->max, sizeof *s->ids);
     s->entry = calloc(s->max, sizeof *s->entry);
@@ -56,8 +57,9 @@ struct speakers *speakers_new(size_t max)
 
 void speakers_free(struct speakers *s)
 {
-    if (!s)
+    if (!s) {
         return;
+    }
     free(s->ids);
     free(s->entry);
     free(s->rank);
@@ -66,18 +68,22 @@ void speakers_free(struct speakers *s)
 
 static size_t find(const struct speakers *s, uint32_t participant)
 {
-    for (size_t i = 0; i < s->n; i++)
-        if (s->ids[i] == participant)
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->ids[i] == participant) {
             return i;
+        }
+    }
     return SIZE_MAX;
 }
 
 int speakers_add(struct speakers *s, uint32_t participant)
 {
-    if (find(s, participant) != SIZE_MAX)
+    if (find(s, participant) != SIZE_MAX) {
         return OK;
-    if (s->n == s->max)
+    }
+    if (s->n == s->max) {
         return ERR_LIMIT;
+    }
     s->ids[s->n] = participant;
     s->entry[s->n] = (struct entry){.joined = ++s->joins};
     s->rank[s->n] = (uint16_t)s->n;
@@ -90,19 +96,22 @@ void speakers_remove(struct speakers *s, uint32_t participant)
 {
     size_t i = find(s, participant), last, kept = 0;
 
-    if (i == SIZE_MAX)
+    if (i == SIZE_MAX) {
         return;
+    }
     last = s->n - 1;
     for (size_t k = 0; k < s->n; k++) {
         size_t r = s->rank[k];
-        if (r != i)
+        if (r != i) {
             s->rank[kept++] = (uint16_t)(r == last ? i : r);
+        }
     }
     s->ids[i] = s->ids[last];
     s->entry[i] = s->entry[last];
     s->n = last;
-    if (s->dominant == participant)
+    if (s->dominant == participant) {
         s->dominant = 0;
+    }
 }
 
 static void hear(struct speakers *s, size_t i, uint8_t level, bool voiced, int64_t now_us)
@@ -116,10 +125,12 @@ static void hear(struct speakers *s, size_t i, uint8_t level, bool voiced, int64
         e->onset = e->onset > 0 ? (uint8_t)(e->onset - 1) : 0;
         return;
     }
-    if (e->onset < ONSET_MAX)
+    if (e->onset < ONSET_MAX) {
         e->onset++;
-    if (e->onset >= ONSET_PACKETS)
+    }
+    if (e->onset >= ONSET_PACKETS) {
         e->last_voice_us = now_us;
+    }
 }
 
 void speakers_input(struct speakers *s, uint32_t participant, uint8_t level, bool voice,
@@ -127,10 +138,12 @@ void speakers_input(struct speakers *s, uint32_t participant, uint8_t level, boo
 {
     size_t i = find(s, participant);
 
-    if (i == SIZE_MAX)
+    if (i == SIZE_MAX) {
         return;
-    if (level > SPEAKERS_SILENT)
+    }
+    if (level > SPEAKERS_SILENT) {
         level = SPEAKERS_SILENT;
+    }
     s->entry[i].voice_bit_used |= voice;
     bool voiced = (voice || !s->entry[i].voice_bit_used) && level < VOICE_LEVEL;
     hear(s, i, level, voiced, now_us);
@@ -141,8 +154,9 @@ void speakers_input_unknown(struct speakers *s, uint32_t participant, size_t pay
 {
     size_t i = find(s, participant);
 
-    if (i == SIZE_MAX)
+    if (i == SIZE_MAX) {
         return;
+    }
     bool speech = payload_len > DTX_BYTES;
     hear(s, i, speech ? UNKNOWN_LEVEL : SPEAKERS_SILENT, speech, now_us);
 }
@@ -160,8 +174,9 @@ static void update(struct entry *e, int64_t now_us)
     }
     e->score += (e->loud - e->score) / 4;
     bool active = e->last_voice_us != 0 && now_us - e->last_voice_us < SPEAKERS_HOLD_US;
-    if (active && !e->active)
+    if (active && !e->active) {
         e->active_since_us = now_us;
+    }
     e->active = active;
 }
 
@@ -170,25 +185,29 @@ static void update_dominant(struct speakers *s, int64_t now_us)
 {
     size_t d = s->dominant ? find(s, s->dominant) : SIZE_MAX, best = SIZE_MAX;
 
-    if (d != SIZE_MAX && !s->entry[d].active)
+    if (d != SIZE_MAX && !s->entry[d].active) {
         d = SIZE_MAX;
+    }
     for (size_t i = 0; i < s->n; i++) {
         struct entry *e = &s->entry[i];
         bool louder = e->active && i != d && d != SIZE_MAX &&
                       e->loud > s->entry[d].loud + DOMINANCE_DB * SCALE;
-        if (!louder)
+        if (!louder) {
             e->louder_since_us = 0;
-        else if (e->louder_since_us == 0)
+        } else if (e->louder_since_us == 0) {
             e->louder_since_us = now_us;
+        }
         bool may =
             d == SIZE_MAX ? e->active : louder && now_us - e->louder_since_us >= SPEAKERS_SWITCH_US;
-        if (may && (best == SIZE_MAX || e->loud > s->entry[best].loud))
+        if (may && (best == SIZE_MAX || e->loud > s->entry[best].loud)) {
             best = i;
+        }
     }
     if (best != SIZE_MAX) {
         s->dominant = s->ids[best];
-        for (size_t i = 0; i < s->n; i++)
+        for (size_t i = 0; i < s->n; i++) {
             s->entry[i].louder_since_us = 0;
+        }
     } else if (d == SIZE_MAX) {
         s->dominant = 0;
     }
@@ -197,12 +216,15 @@ static void update_dominant(struct speakers *s, int64_t now_us)
 /* Whether b is to be moved before a, who stands before him now. */
 static bool before(const struct entry *b, const struct entry *a)
 {
-    if (a->active != b->active)
+    if (a->active != b->active) {
         return b->active;
-    if (b->active)
+    }
+    if (b->active) {
         return b->score > a->score + RANK_DB * SCALE;
-    if (a->last_voice_us != b->last_voice_us)
+    }
+    if (a->last_voice_us != b->last_voice_us) {
         return b->last_voice_us > a->last_voice_us;
+    }
     return b->joined < a->joined;
 }
 
@@ -212,8 +234,9 @@ static void update_rank(struct speakers *s)
     for (size_t i = 1; i < s->n; i++) {
         uint16_t r = s->rank[i];
         size_t k = i;
-        for (; k > 0 && before(&s->entry[r], &s->entry[s->rank[k - 1]]); k--)
+        for (; k > 0 && before(&s->entry[r], &s->entry[s->rank[k - 1]]); k--) {
             s->rank[k] = s->rank[k - 1];
+        }
         s->rank[k] = r;
     }
 }
@@ -225,22 +248,29 @@ static size_t list_active(const struct speakers *s, size_t *out, size_t cap)
 
     for (size_t i = 0; i < s->n; i++) {
         const struct entry *e = &s->entry[i];
-        if (!e->active || s->ids[i] == s->dominant)
+        if (!e->active || s->ids[i] == s->dominant) {
             continue;
+        }
         size_t k = n < cap ? n++ : cap;
-        for (; k > 0 && e->active_since_us < s->entry[out[k - 1]].active_since_us; k--)
-            if (k < cap)
+        for (; k > 0 && e->active_since_us < s->entry[out[k - 1]].active_since_us; k--) {
+            if (k < cap) {
                 out[k] = out[k - 1];
-        if (k < cap)
+            }
+        }
+        if (k < cap) {
             out[k] = i;
+        }
     }
     size_t d = s->dominant ? find(s, s->dominant) : SIZE_MAX;
-    if (d == SIZE_MAX || cap == 0)
+    if (d == SIZE_MAX || cap == 0) {
         return n;
-    if (n == cap)
+    }
+    if (n == cap) {
         n--;
-    for (size_t k = n; k > 0; k--)
+    }
+    for (size_t k = n; k > 0; k--) {
         out[k] = out[k - 1];
+    }
     out[0] = d;
     return n + 1;
 }
@@ -250,11 +280,13 @@ bool speakers_tick(struct speakers *s, int64_t now_us)
     size_t list[SPEAKERS_MAX_RANKED];
     bool changed;
 
-    if (now_us < s->due_us)
+    if (now_us < s->due_us) {
         return false;
+    }
     s->due_us = now_us + SPEAKERS_TICK_US;
-    for (size_t i = 0; i < s->n; i++)
+    for (size_t i = 0; i < s->n; i++) {
         update(&s->entry[i], now_us);
+    }
     update_dominant(s, now_us);
     update_rank(s);
     size_t n = list_active(s, list, SPEAKERS_MAX_RANKED);
@@ -285,29 +317,36 @@ size_t speakers_rank(const struct speakers *s, uint32_t except, uint32_t *out, s
 
     for (size_t i = 0; i < s->n && n < cap; i++) {
         uint32_t id = s->ids[s->rank[i]];
-        if (id != except)
+        if (id != except) {
             out[n++] = id;
+        }
     }
     return n;
 }
 
 static bool contains(const uint32_t *list, size_t n, uint32_t id)
 {
-    for (size_t i = 0; i < n; i++)
-        if (list[i] == id)
+    for (size_t i = 0; i < n; i++) {
+        if (list[i] == id) {
             return true;
+        }
+    }
     return false;
 }
 
 /* An empty slot, or else one of somebody unwanted; n when there is none. */
 static size_t free_slot(const uint32_t *slots, size_t n, const uint32_t *wanted, size_t n_wanted)
 {
-    for (size_t i = 0; i < n; i++)
-        if (slots[i] == 0)
+    for (size_t i = 0; i < n; i++) {
+        if (slots[i] == 0) {
             return i;
-    for (size_t i = 0; i < n; i++)
-        if (!contains(wanted, n_wanted, slots[i]))
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!contains(wanted, n_wanted, slots[i])) {
             return i;
+        }
+    }
     return n;
 }
 
@@ -316,11 +355,13 @@ size_t speakers_assign(uint32_t *slots, size_t n_slots, const uint32_t *wanted, 
     size_t changed = 0, n = n_wanted < n_slots ? n_wanted : n_slots;
 
     for (size_t i = 0; i < n; i++) {
-        if (contains(slots, n_slots, wanted[i]))
+        if (contains(slots, n_slots, wanted[i])) {
             continue;
+        }
         size_t at = free_slot(slots, n_slots, wanted, n);
-        if (at == n_slots)
+        if (at == n_slots) {
             break;
+        }
         slots[at] = wanted[i];
         changed++;
     }

@@ -11,12 +11,13 @@ void sr_input(struct sr_source *s, struct sr_clock *c, const struct rtcp_sender_
     s->ntp = info->ntp;
     s->rtp_ts = info->rtp_ts;
     s->wall_us = wall_us;
-    if (!c->known || offset < c->offset_us)
+    if (!c->known || offset < c->offset_us) {
         c->offset_us = offset;
-    else if (offset - c->offset_us > 1000000) /* their clock was set anew */
+    } else if (offset - c->offset_us > 1000000) { /* their clock was set anew */
         c->offset_us = offset;
-    else
+    } else {
         c->offset_us += offset - c->offset_us < DRIFT_US ? offset - c->offset_us : DRIFT_US;
+    }
     c->known = true;
 }
 
@@ -28,8 +29,9 @@ static int64_t us_to_ticks(int64_t us, uint32_t clock_rate)
 bool sr_translate(const struct sr_source *s, const struct sr_clock *c, uint32_t clock_rate,
                   uint32_t ts_offset, int64_t wall_us, struct rtcp_sender_info *out)
 {
-    if (!s->known || !c->known)
+    if (!s->known || !c->known) {
         return false;
+    }
     int64_t then_us =
         rtcp_wall_from_ntp(s->ntp) + c->offset_us; /* the report's moment, our clock */
     out->ntp = rtcp_ntp_from_wall(wall_us);

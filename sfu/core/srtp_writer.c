@@ -42,15 +42,17 @@ size_t srtp_profile_key_len(enum srtp_profile p)
 
 size_t srtp_profile_salt_len(enum srtp_profile p)
 {
-    if (srtp_profile_key_len(p) == 0)
+    if (srtp_profile_key_len(p) == 0) {
         return 0;
+    }
     return p == SRTP_AES128_CM_SHA1_80 ? SALT_LEN : AEAD_IV_LEN;
 }
 
 size_t srtp_profile_tag_len(enum srtp_profile p)
 {
-    if (srtp_profile_key_len(p) == 0)
+    if (srtp_profile_key_len(p) == 0) {
         return 0;
+    }
     return p == SRTP_AES128_CM_SHA1_80 ? CM_TAG_LEN : AEAD_TAG_LEN;
 }
 
@@ -65,8 +67,9 @@ static int derive(uint8_t *out, size_t out_len, uint8_t label, const uint8_t *ke
     const EVP_CIPHER *aes = key_len == 32 ? EVP_aes_256_ctr() : EVP_aes_128_ctr();
     EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
 
-    if (!c)
+    if (!c) {
         return ERR_NOMEM;
+    }
     memcpy(iv, salt, SALT_LEN);
     iv[7] ^= label;
     memset(out, 0, out_len);
@@ -80,12 +83,14 @@ static void key_hmac(struct srtp_writer *w, const uint8_t key[SHA_DIGEST_LENGTH]
 {
     uint8_t block[HMAC_BLOCK];
 
-    for (size_t i = 0; i < HMAC_BLOCK; i++)
+    for (size_t i = 0; i < HMAC_BLOCK; i++) {
         block[i] = 0x36 ^ (i < SHA_DIGEST_LENGTH ? key[i] : 0);
+    }
     SHA1_Init(&w->inner);
     SHA1_Update(&w->inner, block, sizeof block);
-    for (size_t i = 0; i < HMAC_BLOCK; i++)
+    for (size_t i = 0; i < HMAC_BLOCK; i++) {
         block[i] ^= 0x36 ^ 0x5c;
+    }
     SHA1_Init(&w->outer);
     SHA1_Update(&w->outer, block, sizeof block);
     OPENSSL_cleanse(block, sizeof block);
@@ -93,8 +98,9 @@ static void key_hmac(struct srtp_writer *w, const uint8_t key[SHA_DIGEST_LENGTH]
 
 static const EVP_CIPHER *cipher_of(enum srtp_profile p)
 {
-    if (p == SRTP_AES128_CM_SHA1_80)
+    if (p == SRTP_AES128_CM_SHA1_80) {
         return EVP_aes_128_ctr();
+    }
     return p == SRTP_AEAD_AES_128_GCM ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
 }
 
@@ -105,15 +111,18 @@ static int key_writer(struct srtp_writer *w, const uint8_t *master_key, const ui
 
     memcpy(salt, master_salt, salt_len);
     int r = derive(key, key_len, LABEL_ENCRYPTION, master_key, key_len, salt);
-    if (r == OK)
+    if (r == OK) {
         r = derive(w->salt, salt_len, LABEL_SALT, master_key, key_len, salt);
+    }
     if (r == OK && w->profile == SRTP_AES128_CM_SHA1_80) {
         r = derive(auth, sizeof auth, LABEL_AUTHENTICATION, master_key, key_len, salt);
-        if (r == OK)
+        if (r == OK) {
             key_hmac(w, auth);
+        }
     }
-    if (r == OK && EVP_EncryptInit_ex(w->cipher, cipher_of(w->profile), NULL, key, NULL) != 1)
+    if (r == OK && EVP_EncryptInit_ex(w->cipher, cipher_of(w->profile), NULL, key, NULL) != 1) {
         r = ERR_IO;
+    }
     OPENSSL_cleanse(key, sizeof key);
     OPENSSL_cleanse(auth, sizeof auth);
     OPENSSL_cleanse(salt, sizeof salt);
@@ -123,25 +132,29 @@ static int key_writer(struct srtp_writer *w, const uint8_t *master_key, const ui
 int srtp_writer_new(struct srtp_writer **out, enum srtp_profile profile, const uint8_t *master_key,
                     const uint8_t *master_salt)
 {
-    if (srtp_profile_key_len(profile) == 0)
+    if (srtp_profile_key_len(profile) == 0) {
         return ERR_UNSUPPORTED;
+    }
     struct srtp_writer *w = calloc(1, sizeof *w);
-    if (!w)
+    if (!w) {
         return ERR_NOMEM;
+    }
     w->profile = profile;
     w->cipher = EVP_CIPHER_CTX_new();
     int r = w->cipher ? key_writer(w, master_key, master_salt) : ERR_NOMEM;
-    if (r < 0)
+    if (r < 0) {
         srtp_writer_free(w);
-    else
+    } else {
         *out = w;
+    }
     return r;
 }
 
 void srtp_writer_free(struct srtp_writer *w)
 {
-    if (!w)
+    if (!w) {
         return;
+    }
     EVP_CIPHER_CTX_free(w->cipher); /* wipes its key */
     OPENSSL_cleanse(w, sizeof *w);
     free(w);
@@ -164,8 +177,9 @@ static int next_roc(struct srtp_stream *s, uint16_t seq, uint32_t *roc)
         return OK;
     }
     if (diff < -32768) {
-        if (s->roc == UINT32_MAX)
+        if (s->roc == UINT32_MAX) {
             return ERR_LIMIT;
+        }
         *roc = ++s->roc;
         s->seq = seq;
     } else if (diff > 0) {
@@ -192,14 +206,16 @@ static int protect_aead(struct srtp_writer *w, uint8_t *packet, size_t len, size
     memcpy(iv + 2, packet + 8, 4);
     put_u32(iv + 6, roc);
     memcpy(iv + 10, packet + 2, 2);
-    for (size_t i = 0; i < AEAD_IV_LEN; i++)
+    for (size_t i = 0; i < AEAD_IV_LEN; i++) {
         iv[i] ^= w->salt[i];
+    }
     uint8_t *payload = packet + header_len;
     int payload_len = (int)(len - header_len);
     bool ok = EVP_EncryptInit_ex(w->cipher, NULL, NULL, NULL, iv) == 1 &&
               EVP_EncryptUpdate(w->cipher, NULL, &n, packet, (int)header_len) == 1;
-    if (ok && payload_len > 0)
+    if (ok && payload_len > 0) {
         ok = EVP_EncryptUpdate(w->cipher, payload, &n, payload, payload_len) == 1;
+    }
     ok = ok && EVP_EncryptFinal_ex(w->cipher, packet + len, &n) == 1 &&
          EVP_CIPHER_CTX_ctrl(w->cipher, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_LEN, packet + len) == 1;
     return ok ? (int)(len + AEAD_TAG_LEN) : ERR_IO;
@@ -223,10 +239,12 @@ static int protect_cm(struct srtp_writer *w, uint8_t *packet, size_t len, size_t
     iv[13] ^= packet[3];
     uint8_t *payload = packet + header_len;
     bool ok = EVP_EncryptInit_ex(w->cipher, NULL, NULL, NULL, iv) == 1;
-    if (ok && len > header_len)
+    if (ok && len > header_len) {
         ok = EVP_EncryptUpdate(w->cipher, payload, &n, payload, (int)(len - header_len)) == 1;
-    if (!ok)
+    }
+    if (!ok) {
         return ERR_IO;
+    }
     SHA_CTX sha = w->inner;
     SHA1_Update(&sha, packet, len);
     SHA1_Update(&sha, roc_bytes, sizeof roc_bytes);
@@ -243,14 +261,18 @@ int srtp_writer_protect(struct srtp_writer *w, struct srtp_stream *s, uint8_t *p
 {
     uint32_t roc;
 
-    if (header_len < 12 || header_len > len)
+    if (header_len < 12 || header_len > len) {
         return ERR_INVALID;
-    if (len > 65535 || cap < len + srtp_profile_tag_len(w->profile))
+    }
+    if (len > 65535 || cap < len + srtp_profile_tag_len(w->profile)) {
         return ERR_TOO_LARGE;
+    }
     int r = next_roc(s, (uint16_t)(packet[2] << 8 | packet[3]), &roc);
-    if (r < 0)
+    if (r < 0) {
         return r;
-    if (w->profile == SRTP_AES128_CM_SHA1_80)
+    }
+    if (w->profile == SRTP_AES128_CM_SHA1_80) {
         return protect_cm(w, packet, len, header_len, roc);
+    }
     return protect_aead(w, packet, len, header_len, roc);
 }

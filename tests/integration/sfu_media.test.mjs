@@ -71,7 +71,7 @@ test('two hear and see each other, by AES-128-GCM, and the sender ramps up', asy
     assert.ok([1, 2].includes(speaking.speakers[0].participant));
     assert.ok(speaking.speakers[0].level < 100);
     await until('reports come back', async () => (await ann.sent()).remote?.some((r) => r.rtt > 0));
-    const stats = await until('stats', () => signald.last('stats', (e) => e.room === room));
+    const stats = await until('stats of both', () => signald.last('stats', (e) => e.room === room && e.participants.length === 2));
     assert.deepEqual(stats.participants.map((p) => p.participant).sort(), [1, 2]);
 });
 

@@ -264,6 +264,24 @@ static void test_republish_keeps_what_stays(void **state)
     router_free(r);
 }
 
+static void test_a_dry_pool_costs_the_sender(void **state)
+{
+    (void)state;
+    struct router *r = fixture_router(8);
+    struct publisher *p = fixture_publisher(r, 1);
+    fixture_subscriber(r, 2, 1, 1);
+    for (uint16_t i = 0; i < 8; i++) { /* all of them stay in the cache */
+        assert_int_equal(fixture_route(r, p, fixture_video(r, 1, 50 + i, i == 0, START_US), NULL),
+                         1);
+    }
+    assert_int_equal(packet_pool_available(router_pool(r)), 0);
+    struct packet *k = router_alloc(r, p);
+    assert_non_null(k);
+    assert_int_equal(rtx_cache_count(p->track[1]->cache), 7);
+    packet_unref(k);
+    router_free(r);
+}
+
 static void test_limits(void **state)
 {
     (void)state;
@@ -318,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_keyframe_is_asked_for_once),
         cmocka_unit_test(test_replacement_and_leaving),
         cmocka_unit_test(test_republish_keeps_what_stays),
+        cmocka_unit_test(test_a_dry_pool_costs_the_sender),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_broken_rtcp),
     };
