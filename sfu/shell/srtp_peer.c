@@ -1,6 +1,7 @@
 #include "sfu/shell/srtp_peer.h"
 
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <srtp2/srtp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +14,18 @@ struct srtp_peer {
     srtp_t in, out;
 };
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static srtp_err_status_t once_status;
+
+static void init_once(void)
+{
+    once_status = srtp_init();
+}
+
 int srtp_peer_library_init(void)
 {
-    return srtp_init() == srtp_err_status_ok ? OK : ERR_UNSUPPORTED;
+    pthread_once(&once, init_once);
+    return once_status == srtp_err_status_ok ? OK : ERR_UNSUPPORTED;
 }
 
 static int set_profile(srtp_policy_t *policy, enum dtls_srtp_profile profile)

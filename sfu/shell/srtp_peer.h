@@ -12,7 +12,7 @@
 
 struct srtp_peer;
 
-/* Once a process, before the first srtp_peer. ERR_UNSUPPORTED. */
+/* Before the first srtp_peer; again is harmless. ERR_UNSUPPORTED. */
 int srtp_peer_library_init(void);
 /* ERR_UNSUPPORTED (profile), ERR_NOMEM. */
 int srtp_peer_new(struct srtp_peer **out, const struct dtls_keys *keys);

@@ -1,0 +1,236 @@
+/* A client in C: ICE checks, DTLS, SRTP over a UDP socket, against a real worker. */
+#ifndef SOTTO_TEST_PEER_FIXTURE_H
+#define SOTTO_TEST_PEER_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/crypto.h"
+#include "lib/base/err.h"
+#include "lib/base/ids.h"
+#include "lib/proto/control.h"
+#include "lib/proto/demux.h"
+#include "lib/proto/rtcp.h"
+#include "lib/proto/stun.h"
+#include "sfu/core/srtp_writer.h"
+#include "sfu/shell/dtls.h"
+#include "sfu/shell/sfu_metrics.h"
+#include "sfu/shell/srtp_peer.h"
+#include "sfu/shell/worker.h"
+
+#define WAIT_US 10000000 /* nothing here takes so long; it is where a test gives up */
+#define ROOM    "01890a5d-ac96-774b-bcce-b302099a8057"
+
+/* What sfud's control thread would be. */
+struct control_end {
+    struct worker *worker;
+    struct dtls_context *dtls;
+    int64_t next_id;
+};
+
+struct peer {
+    int fd;
+    struct sockaddr_in server;
+    struct dtls_context *context;
+    struct dtls *dtls;
+    struct srtp_peer *srtp;
+    struct srtp_writer *writer;
+    char ufrag[64], pwd[64]; /* the server's */
+    bool checked;
+};
+
+static inline void no_report(void *arg)
+{
+    (void)arg;
+}
+
+static inline void control_open(struct control_end *c)
+{
+    struct worker_options o = {.node = "test",
+                               .instance = ROOM,
+                               .region = "here",
+                               .address = "127.0.0.1",
+                               .buffer_bytes = 1 << 20,
+                               .max_rooms = 4,
+                               .max_transports = 8,
+                               .pool_packets = 512,
+                               .cache_us = 1000000,
+                               .n_candidates = 1,
+                               .candidate = {{.address = "127.0.0.1"}},
+                               .on_report = no_report};
+    assert_int_equal(srtp_peer_library_init(), OK);
+    assert_int_equal(dtls_context_new(&c->dtls), OK);
+    o.dtls = c->dtls;
+    c->next_id = 1;
+    assert_int_equal(worker_start(&c->worker, &o), OK);
+}
+
+static inline void control_shut(struct control_end *c)
+{
+    worker_stop(c->worker);
+    dtls_context_free(c->dtls);
+}
+
+/* Sends the request (its text is freed). */
+static inline void control_send(struct control_end *c, char *text)
+{
+    struct control_frame *f = calloc(1, sizeof *f);
+    char why[100];
+    assert_non_null(f);
+    assert_int_equal(control_parse(f, text, strlen(text), why, sizeof why), OK);
+    assert_int_equal(worker_request(c->worker, f), OK);
+    free(text);
+}
+
+/* The next report of that type; those before are let go. Free with control_free. */
+static inline void control_await(struct control_end *c, enum control_type type,
+                                 struct control_frame *out)
+{
+    int64_t end_us = clock_mono_us() + WAIT_US;
+    while (clock_mono_us() < end_us) {
+        struct worker_report *r = worker_take(c->worker);
+        if (!r) {
+            poll(NULL, 0, 1);
+            continue;
+        }
+        assert_int_equal(control_parse(out, r->text, strlen(r->text), NULL, 0), OK);
+        worker_report_free(r);
+        if (out->type == type) {
+            return;
+        }
+        control_free(out);
+    }
+    fail_msg("no %s in time", control_type_name(type));
+}
+
+static inline void peer_send(void *arg, const uint8_t *data, size_t len)
+{
+    struct peer *p = arg;
+    (void)!send(p->fd, data, len, 0);
+}
+
+static inline void peer_open(struct peer *p, int port)
+{
+    memset(p, 0, sizeof *p);
+    p->server.sin_family = AF_INET;
+    p->server.sin_port = htons((uint16_t)port);
+    p->server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    p->fd = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(connect(p->fd, (struct sockaddr *)&p->server, sizeof p->server), 0);
+    assert_int_equal(dtls_context_new(&p->context), OK);
+}
+
+static inline void peer_shut(struct peer *p)
+{
+    dtls_free(p->dtls);
+    srtp_peer_free(p->srtp);
+    srtp_writer_free(p->writer);
+    dtls_context_free(p->context);
+    close(p->fd);
+}
+
+/* One datagram, or 0 after 20 ms. */
+static inline size_t peer_receive(struct peer *p, uint8_t *data, size_t cap)
+{
+    struct pollfd f = {.fd = p->fd, .events = POLLIN};
+    if (poll(&f, 1, 20) <= 0) {
+        return 0;
+    }
+    ssize_t n = recv(p->fd, data, cap, 0);
+    return n > 0 ? (size_t)n : 0;
+}
+
+/* Finds `name` in an SDP and copies the word behind it. */
+static inline void sdp_word(char *out, size_t cap, const char *sdp, const char *name)
+{
+    const char *at = strstr(sdp, name);
+    assert_non_null(at);
+    at += strlen(name);
+    size_t n = strcspn(at, "\r\n ");
+    assert_true(n < cap);
+    memcpy(out, at, n);
+    out[n] = 0;
+}
+
+static inline void fingerprint_text(char out[96], const uint8_t *fingerprint)
+{
+    for (int i = 0; i < 32; i++) {
+        snprintf(out + 3 * i, 4, "%02X%s", fingerprint[i], i < 31 ? ":" : "");
+    }
+}
+
+/* Reads the server's credentials and fingerprint out of its description. */
+static inline void peer_take_server(struct peer *p, const char *sdp,
+                                    uint8_t fingerprint[DTLS_FINGERPRINT_LEN])
+{
+    char text[128];
+    sdp_word(p->ufrag, sizeof p->ufrag, sdp, "a=ice-ufrag:");
+    sdp_word(p->pwd, sizeof p->pwd, sdp, "a=ice-pwd:");
+    sdp_word(text, sizeof text, sdp, "a=fingerprint:sha-256 ");
+    for (int i = 0; i < 32; i++) {
+        fingerprint[i] = (uint8_t)strtoul(text + 3 * i, NULL, 16);
+    }
+}
+
+/* A nominated check; true when it was answered well. */
+static inline bool peer_check(struct peer *p, const char *own_ufrag)
+{
+    uint8_t transaction[12], out[512], in[2048];
+    char user[130];
+    struct sockaddr_storage mapped;
+    socklen_t mapped_len = sizeof mapped;
+    int code;
+    snprintf(user, sizeof user, "%s:%s", p->ufrag, own_ufrag);
+    random_bytes(transaction, sizeof transaction);
+    int n = ice_check_build(out, sizeof out, transaction, user, p->pwd, 0x6e0001ff, true, 77);
+    assert_true(n > 0);
+    peer_send(p, out, (size_t)n);
+    for (int i = 0; i < 100; i++) {
+        size_t len = peer_receive(p, in, sizeof in);
+        if (len && demux_packet(in, len) == PACKET_STUN) {
+            return ice_check_read_response(&mapped, &mapped_len, &code, in, len, transaction,
+                                           p->pwd) == OK;
+        }
+    }
+    return false;
+}
+
+/* The handshake as DTLS client, to the end. False when it failed. */
+static inline bool peer_handshake(struct peer *p, const uint8_t *fingerprint)
+{
+    uint8_t in[2048];
+    int64_t end_us = clock_mono_us() + WAIT_US;
+    struct dtls_keys keys;
+    assert_int_equal(dtls_new(&p->dtls, p->context, true, peer_send, p), OK);
+    dtls_set_fingerprint(p->dtls, fingerprint);
+    while (dtls_state(p->dtls) == DTLS_HANDSHAKE && clock_mono_us() < end_us) {
+        size_t len = peer_receive(p, in, sizeof in);
+        if (len && demux_packet(in, len) == PACKET_DTLS) {
+            dtls_input(p->dtls, in, len);
+        }
+        dtls_timeout(p->dtls);
+    }
+    if (dtls_state(p->dtls) != DTLS_READY) {
+        return false;
+    }
+    assert_int_equal(dtls_export_keys(p->dtls, &keys), OK);
+    assert_int_equal(keys.profile, DTLS_AEAD_AES_128_GCM);
+    assert_int_equal(srtp_peer_new(&p->srtp, &keys), OK);
+    assert_int_equal(srtp_writer_new(&p->writer, (enum srtp_profile)keys.profile, keys.local_key,
+                                     keys.local_salt),
+                     OK);
+    return true;
+}
+
+#endif

@@ -1,0 +1,360 @@
+/* A worker's thread with real sockets: a publisher and a subscriber in C, from offer to decrypted
+ * packet, and the ways in which a peer can go wrong. */
+#include "tests/unit/sfu/shell/peer_fixture.h"
+
+#include "lib/proto/sdp_subscribe.h"
+
+#define OFFER_HEAD                                                                                 \
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n"                      \
+    "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendonly\r\n"             \
+    "a=rtcp-mux\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=setup:actpass\r\n"    \
+    "a=rtpmap:111 opus/48000/2\r\na=ssrc:4242 cname:x\r\na=fingerprint:sha-256 "
+
+static char *offer_of(const struct peer *p)
+{
+    static char text[2048];
+    char fingerprint[96];
+    fingerprint_text(fingerprint, dtls_context_fingerprint(p->context));
+    snprintf(text, sizeof text, OFFER_HEAD "%s\r\n", fingerprint);
+    return text;
+}
+
+static char *answer_of(const struct peer *p)
+{
+    static char text[4096];
+    char fingerprint[96];
+    fingerprint_text(fingerprint, dtls_context_fingerprint(p->context));
+    snprintf(text, sizeof text,
+             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE a0\r\n"
+             "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:a0\r\na=recvonly\r\n"
+             "a=rtcp-mux\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n"
+             "a=setup:active\r\na=rtpmap:111 opus/48000/2\r\n"
+             "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=fingerprint:sha-256 %s\r\n",
+             fingerprint);
+    return text;
+}
+
+/* Offers and takes the answer's credentials; the server's fingerprint comes out. */
+static void publish(struct control_end *c, struct peer *p, uint32_t number, uint8_t *fingerprint)
+{
+    struct control_frame f;
+    peer_open(p, worker_port(c->worker));
+    control_send(c, control_make_publish(c->next_id++, ROOM, number, offer_of(p)));
+    control_await(c, CONTROL_REPLY, &f);
+    assert_true(f.ok);
+    peer_take_server(p, f.sdp, fingerprint);
+    control_free(&f);
+}
+
+static void connect_publisher(struct control_end *c, struct peer *p, uint32_t number)
+{
+    struct control_frame f;
+    uint8_t fingerprint[DTLS_FINGERPRINT_LEN];
+    publish(c, p, number, fingerprint);
+    assert_true(peer_check(p, "abcd"));
+    assert_true(peer_handshake(p, fingerprint));
+    control_await(c, CONTROL_CONNECTED, &f);
+    assert_int_equal(f.participant, number);
+    assert_int_equal(f.which, CONTROL_WHICH_PUBLISH);
+    control_free(&f);
+}
+
+/* answer_late: the DTLS handshake is over before the answer's fingerprint comes. */
+static void connect_subscriber(struct control_end *c, struct peer *p, uint32_t number,
+                               bool answer_late)
+{
+    struct control_frame f;
+    uint8_t fingerprint[DTLS_FINGERPRINT_LEN];
+    peer_open(p, worker_port(c->worker));
+    control_send(c, control_make_subscribe(c->next_id++, ROOM, number, 1, 0));
+    control_await(c, CONTROL_REPLY, &f);
+    assert_true(f.ok);
+    peer_take_server(p, f.sdp, fingerprint);
+    control_free(&f);
+    for (int step = 0; step < 2; step++) {
+        if ((step == 0) == answer_late) {
+            assert_true(peer_check(p, "abcd"));
+            assert_true(peer_handshake(p, fingerprint));
+        } else {
+            control_send(c, control_make_answer(c->next_id++, ROOM, number, answer_of(p)));
+            control_await(c, CONTROL_REPLY, &f);
+            assert_true(f.ok);
+            control_free(&f);
+        }
+    }
+}
+
+static void send_audio(struct peer *p, struct srtp_stream *stream, uint16_t seq)
+{
+    uint8_t out[300] = {0};
+    struct rtp_out o = {.pt = 111, .seq = seq, .ts = seq * 960u, .ssrc = 4242};
+    int n = rtp_out_write(&o, out, sizeof out);
+    memset(out + n, (int)seq, 100);
+    int len = srtp_writer_protect(p->writer, stream, out, (size_t)n + 100, (size_t)n, sizeof out);
+    assert_true(len > 0);
+    peer_send(p, out, (size_t)len);
+}
+
+/* The next decrypted RTP packet within a second, or false. */
+static bool receive_audio(struct peer *p, struct rtp_header *h, uint8_t *data, size_t cap)
+{
+    for (int i = 0; i < 50; i++) {
+        size_t len = peer_receive(p, data, cap);
+        if (len && demux_packet(data, len) == PACKET_RTP) {
+            assert_int_equal(srtp_peer_unprotect_rtp(p->srtp, data, &len), OK);
+            assert_int_equal(rtp_parse(h, data, len), OK);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void pass_sound(struct peer *from, struct peer *to, uint32_t number)
+{
+    _Alignas(16) uint8_t data[2048];
+    struct srtp_stream stream = {0};
+    struct rtp_header h;
+    uint16_t first = 0;
+    for (uint16_t i = 0; i < 20; i++) {
+        send_audio(from, &stream, (uint16_t)(100 + i));
+        assert_true(receive_audio(to, &h, data, sizeof data));
+        assert_int_equal(h.payload_len, 100);
+        assert_int_equal(data[h.payload_off], 100 + i);
+        assert_int_equal(h.n_csrc, 1);
+        assert_int_equal(rtp_csrc(&h, data, 0), number);
+        first = i ? first : h.seq;
+        assert_int_equal((uint16_t)(first + i), h.seq);
+    }
+}
+
+static void test_from_offer_to_sound(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct peer ann, ben;
+    struct control_frame f;
+    control_open(&c);
+    connect_publisher(&c, &ann, 1);
+    connect_subscriber(&c, &ben, 2, false);
+    control_await(&c, CONTROL_SLOTS, &f);
+    assert_int_equal(f.n_audio, 1);
+    assert_int_equal(f.audio[0].participant, 1);
+    control_free(&f);
+    pass_sound(&ann, &ben, 1);
+    peer_shut(&ann);
+    peer_shut(&ben);
+    control_shut(&c);
+}
+
+static void test_the_answer_comes_after_the_handshake(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct peer ann, ben;
+    struct control_frame f;
+    control_open(&c);
+    connect_publisher(&c, &ann, 1);
+    connect_subscriber(&c, &ben, 2, true);
+    control_await(&c, CONTROL_SLOTS, &f);
+    control_free(&f);
+    pass_sound(&ann, &ben, 1);
+    peer_shut(&ann);
+    peer_shut(&ben);
+    control_shut(&c);
+}
+
+static void test_the_address_moves(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct peer ann, ben;
+    struct control_frame f;
+    control_open(&c);
+    connect_publisher(&c, &ann, 1);
+    connect_subscriber(&c, &ben, 2, false);
+    control_await(&c, CONTROL_SLOTS, &f);
+    control_free(&f);
+    int moved = socket(AF_INET, SOCK_DGRAM, 0); /* from Wi-Fi to mobile, say */
+    assert_int_equal(connect(moved, (struct sockaddr *)&ben.server, sizeof ben.server), 0);
+    close(ben.fd);
+    ben.fd = moved;
+    assert_true(peer_check(&ben, "abcd"));
+    pass_sound(&ann, &ben, 1);
+    peer_shut(&ann);
+    peer_shut(&ben);
+    control_shut(&c);
+}
+
+static void test_another_fingerprint(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct peer p, other;
+    struct control_frame f;
+    uint8_t fingerprint[DTLS_FINGERPRINT_LEN];
+    control_open(&c);
+    int64_t failures = sfu_metric_value(SFU_DTLS_FAILURES);
+    publish(&c, &p, 1, fingerprint);
+    peer_open(&other, worker_port(c.worker)); /* a certificate that the offer didn't name */
+    memcpy(other.ufrag, p.ufrag, sizeof p.ufrag);
+    memcpy(other.pwd, p.pwd, sizeof p.pwd);
+    assert_true(peer_check(&other, "abcd"));
+    (void)peer_handshake(&other, fingerprint);
+    control_await(&c, CONTROL_DISCONNECTED, &f);
+    assert_int_equal(f.participant, 1);
+    control_free(&f);
+    assert_int_equal(sfu_metric_value(SFU_DTLS_FAILURES), failures + 1);
+    peer_shut(&p);
+    peer_shut(&other);
+    control_shut(&c);
+}
+
+/* A server whose certificate isn't the promised one is no server of ours. */
+static void test_the_client_checks_too(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct peer p;
+    uint8_t fingerprint[DTLS_FINGERPRINT_LEN];
+    control_open(&c);
+    publish(&c, &p, 1, fingerprint);
+    assert_true(peer_check(&p, "abcd"));
+    fingerprint[3] ^= 1;
+    assert_false(peer_handshake(&p, fingerprint));
+    peer_shut(&p);
+    control_shut(&c);
+}
+
+static void test_no_handshake_without_a_check(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct peer p;
+    uint8_t fingerprint[DTLS_FINGERPRINT_LEN], in[2048];
+    control_open(&c);
+    publish(&c, &p, 1, fingerprint);
+    int64_t dropped = sfu_metric_value(SFU_DROP_UNKNOWN_ADDRESS);
+    assert_int_equal(dtls_new(&p.dtls, p.context, true, peer_send, &p), OK);
+    for (int i = 0; i < 50 && sfu_metric_value(SFU_DROP_UNKNOWN_ADDRESS) == dropped; i++) {
+        assert_int_equal(peer_receive(&p, in, sizeof in), 0);
+    }
+    assert_true(sfu_metric_value(SFU_DROP_UNKNOWN_ADDRESS) > dropped);
+    memcpy(p.pwd, "another password, as long as that", 33);
+    assert_false(peer_check(&p, "abcd"));
+    peer_shut(&p);
+    control_shut(&c);
+}
+
+static void await_metric(enum sfu_metric m, int64_t above)
+{
+    for (int i = 0; i < 5000 && sfu_metric_value(m) <= above; i++) {
+        poll(NULL, 0, 1);
+    }
+    assert_true(sfu_metric_value(m) > above);
+}
+
+static void test_bad_media_is_counted(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct peer ann, ben;
+    struct control_frame f;
+    uint8_t junk[100];
+    control_open(&c);
+    connect_publisher(&c, &ann, 1);
+    connect_subscriber(&c, &ben, 2, false);
+    control_await(&c, CONTROL_SLOTS, &f);
+    control_free(&f);
+
+    random_bytes(junk, sizeof junk);
+    junk[0] = 0x80;
+    junk[1] = 111;
+    int64_t before = sfu_metric_value(SFU_DROP_SRTP_AUTH);
+    peer_send(&ann, junk, sizeof junk);
+    await_metric(SFU_DROP_SRTP_AUTH, before);
+
+    /* RTCP whose length says more than there is, well encrypted. */
+    uint8_t rtcp[64 + SRTP_PEER_OVERHEAD] = {0x81, 201, 0, 7, 0, 0, 0, 1};
+    size_t len = 32;
+    assert_int_equal(srtp_peer_protect_rtcp(ben.srtp, rtcp, &len), OK);
+    int64_t malformed = sfu_metric_value(SFU_DROP_MALFORMED);
+    peer_send(&ben, rtcp, len); /* a whole one is fine */
+    memset(rtcp, 0, sizeof rtcp);
+    rtcp[0] = 0x81;
+    rtcp[1] = 205;
+    rtcp[3] = 200;
+    len = 32;
+    assert_int_equal(srtp_peer_protect_rtcp(ben.srtp, rtcp, &len), OK);
+    peer_send(&ben, rtcp, len);
+    await_metric(SFU_DROP_MALFORMED, malformed);
+    pass_sound(&ann, &ben, 1);
+    peer_shut(&ann);
+    peer_shut(&ben);
+    control_shut(&c);
+}
+
+static void test_hello_tells_the_rooms(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct peer p;
+    struct control_frame f;
+    struct id room;
+    uint32_t numbers[4];
+    control_open(&c);
+    connect_publisher(&c, &p, 5);
+    assert_int_equal(worker_ask_hello(c.worker), OK);
+    control_await(&c, CONTROL_HELLO, &f);
+    assert_int_equal(f.n_rooms, 1);
+    assert_int_equal(control_room_at(&f, 0, &room, numbers, 4), 1);
+    assert_string_equal(room.s, ROOM);
+    assert_int_equal(numbers[0], 5);
+    control_free(&f);
+    control_await(&c, CONTROL_CONNECTED, &f);
+    control_free(&f);
+    control_send(&c, control_make_close(c.next_id++, ROOM));
+    control_await(&c, CONTROL_REPLY, &f);
+    assert_true(f.ok);
+    control_free(&f);
+    assert_int_equal(worker_ask_hello(c.worker), OK);
+    control_await(&c, CONTROL_HELLO, &f);
+    assert_int_equal(f.n_rooms, 0);
+    control_free(&f);
+    peer_shut(&p);
+    control_shut(&c);
+}
+
+static void test_too_many_transports(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct control_frame f;
+    control_open(&c);
+    for (uint32_t i = 1; i <= 9; i++) {
+        control_send(&c, control_make_subscribe(c.next_id++, ROOM, i, 1, 1));
+        control_await(&c, CONTROL_REPLY, &f);
+        assert_int_equal(f.ok, i <= 8);
+        control_free(&f);
+    }
+    control_send(&c, control_make_subscribe(c.next_id++, ROOM, 3, 1, 1)); /* takes his old place */
+    control_await(&c, CONTROL_REPLY, &f);
+    assert_true(f.ok);
+    control_free(&f);
+    control_shut(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_from_offer_to_sound),
+        cmocka_unit_test(test_the_answer_comes_after_the_handshake),
+        cmocka_unit_test(test_the_address_moves),
+        cmocka_unit_test(test_another_fingerprint),
+        cmocka_unit_test(test_the_client_checks_too),
+        cmocka_unit_test(test_no_handshake_without_a_check),
+        cmocka_unit_test(test_bad_media_is_counted),
+        cmocka_unit_test(test_hello_tells_the_rooms),
+        cmocka_unit_test(test_too_many_transports),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
