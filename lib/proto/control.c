@@ -48,8 +48,9 @@ static bool is_request(enum control_type t)
 static void read_room(struct control_frame *f, struct json_errors *e)
 {
     const char *room = json_id(f->root, "room", JSON_REQUIRED, e);
-    if (room)
+    if (room) {
         (void)id_parse(&f->room, room);
+    }
 }
 
 static uint32_t read_number(const cJSON *o, const char *field, int required, int64_t min,
@@ -84,8 +85,9 @@ static void read_slot(struct control_slot *s, const cJSON *o, enum control_type 
     s->participant = read_number(o, "participant", JSON_OPTIONAL, 1, CONTROL_MAX_PARTICIPANT, 0, e);
     if (video) {
         s->source = json_str(o, "source", JSON_OPTIONAL, 1, MAX_SOURCE, e);
-        if (!s->source)
+        if (!s->source) {
             s->source = "camera";
+        }
     }
     if (t == CONTROL_VIEW) {
         s->max_height = read_number(o, "maxHeight", JSON_OPTIONAL, 0, MAX_HEIGHT, 0, e);
@@ -114,8 +116,9 @@ static size_t read_slots(struct control_slot *out, size_t max, const struct cont
             json_error(e, field, "must hold objects");
             return 0;
         }
-        if (n == max)
+        if (n == max) {
             return n;
+        }
         read_slot(&out[n++], o, f->type, video, e);
     }
     return n;
@@ -149,8 +152,9 @@ static void read_hello(struct control_frame *f, struct json_errors *e)
     f->data = json_obj(f->root, "load", JSON_OPTIONAL, e);
     const cJSON *rooms = json_arr(f->root, "rooms", JSON_REQUIRED, CONTROL_MAX_ROOMS, e);
     f->n_rooms = rooms ? (size_t)cJSON_GetArraySize(rooms) : 0;
-    if (f->n_rooms > CONTROL_MAX_ROOMS)
+    if (f->n_rooms > CONTROL_MAX_ROOMS) {
         return;
+    }
     const cJSON *o = rooms ? rooms->child : NULL;
     for (; o; o = o->next) {
         struct control_frame one = {.n_rooms = 1, .data = o, .type = CONTROL_STATS};
@@ -163,10 +167,12 @@ static void read_hello(struct control_frame *f, struct json_errors *e)
 
 static const cJSON *room_object(const struct control_frame *f, size_t i)
 {
-    if (i >= f->n_rooms)
+    if (i >= f->n_rooms) {
         return NULL;
-    if (!f->root) /* a single entry on its own, while a hello is being checked */
+    }
+    if (!f->root) { /* a single entry on its own, while a hello is being checked */
         return f->data;
+    }
     return cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(f->root, "rooms"), (int)i);
 }
 
@@ -177,20 +183,24 @@ int control_room_at(const struct control_frame *f, size_t i, struct id *room,
     const cJSON *o = room_object(f, i), *p;
     size_t n = 0;
 
-    if (!cJSON_IsObject(o))
+    if (!cJSON_IsObject(o)) {
         return ERR_INVALID;
+    }
     const char *id = json_id(o, "room", JSON_REQUIRED, &e);
     const cJSON *arr = json_arr(o, "participants", JSON_REQUIRED, CONTROL_MAX_PARTICIPANTS, &e);
-    if (e.n > 0 || !id)
+    if (e.n > 0 || !id) {
         return ERR_INVALID;
+    }
     cJSON_ArrayForEach(p, arr)
     {
         double v = p->valuedouble;
         if (!cJSON_IsNumber(p) || !(v >= 1 && v <= CONTROL_MAX_PARTICIPANT) ||
-            v != (double)(uint32_t)v)
+            v != (double)(uint32_t)v) {
             return ERR_INVALID;
-        if (n < cap)
+        }
+        if (n < cap) {
             participants[n++] = (uint32_t)v;
+        }
     }
     return id_parse(room, id) < 0 ? ERR_INVALID : (int)n;
 }
@@ -212,8 +222,9 @@ static void read_reply(struct control_frame *f, struct json_errors *e)
     const cJSON *err = json_obj(f->root, "error", JSON_REQUIRED, e);
     f->error_code = err ? json_str(err, "code", JSON_REQUIRED, 1, MAX_TEXT, e) : NULL;
     f->error_message = err ? json_str(err, "message", JSON_OPTIONAL, 0, 1024, e) : NULL;
-    if (err && !f->error_message)
+    if (err && !f->error_message) {
         f->error_message = "";
+    }
 }
 
 static void read_load(struct control_frame *f, struct json_errors *e)
@@ -224,10 +235,11 @@ static void read_load(struct control_frame *f, struct json_errors *e)
     f->transports = json_int(f->root, "transports", JSON_REQUIRED, 0, MAX_COUNTER, 0, e);
     f->packets_per_second =
         json_int(f->root, "packetsPerSecond", JSON_REQUIRED, 0, MAX_COUNTER, 0, e);
-    if (!cJSON_IsNumber(cpu) || !(cpu->valuedouble >= 0 && cpu->valuedouble <= 4096))
+    if (!cJSON_IsNumber(cpu) || !(cpu->valuedouble >= 0 && cpu->valuedouble <= 4096)) {
         json_error(e, "cpu", "must be a number from 0 on");
-    else
+    } else {
         f->cpu = cpu->valuedouble;
+    }
 }
 
 static void read_stats(struct control_frame *f, struct json_errors *e)
@@ -260,8 +272,9 @@ static void read_body(struct control_frame *f, struct json_errors *e)
             read_number(f->root, "audioSlots", JSON_REQUIRED, 0, CONTROL_MAX_AUDIO_SLOTS, 0, e);
         f->video_slots =
             read_number(f->root, "videoSlots", JSON_REQUIRED, 0, CONTROL_MAX_SLOTS, 0, e);
-        if (f->audio_slots + f->video_slots == 0)
+        if (f->audio_slots + f->video_slots == 0) {
             json_error(e, "videoSlots", "at least one slot is needed");
+        }
         break;
     case CONTROL_VIEW:
         f->n_video = read_slots(f->video, CONTROL_MAX_SLOTS, f, "video", true, e);
@@ -318,9 +331,11 @@ static int read_frame(struct control_frame *f, struct json_errors *e)
         return ERR_INVALID;
     }
     int type = -1;
-    for (int i = 0; type_names[i] && type < 0; i++)
-        if (strcmp(type_names[i], t->valuestring) == 0)
+    for (int i = 0; type_names[i] && type < 0; i++) {
+        if (strcmp(type_names[i], t->valuestring) == 0) {
             type = i;
+        }
+    }
     bool needs_id = type >= 0 && (is_request((enum control_type)type) || type == CONTROL_REPLY);
     f->id = json_int(f->root, "id", needs_id ? JSON_REQUIRED : JSON_OPTIONAL, 1, MAX_ID, 0, e);
     if (type < 0) {
@@ -328,10 +343,12 @@ static int read_frame(struct control_frame *f, struct json_errors *e)
         return ERR_UNSUPPORTED;
     }
     f->type = (enum control_type)type;
-    if (has_room(f->type))
+    if (has_room(f->type)) {
         read_room(f, e);
-    if (has_participant(f->type))
+    }
+    if (has_participant(f->type)) {
         read_participant(f, e);
+    }
     read_body(f, e);
     return e->n > 0 ? ERR_INVALID : OK;
 }
@@ -341,21 +358,25 @@ int control_parse(struct control_frame *f, const char *text, size_t len, char *w
     struct json_errors e = {0};
 
     memset(f, 0, sizeof *f);
-    if (why && why_cap > 0)
+    if (why && why_cap > 0) {
         why[0] = 0;
-    if (len > CONTROL_MAX_BYTES)
+    }
+    if (len > CONTROL_MAX_BYTES) {
         return ERR_TOO_LARGE;
+    }
     int r = json_parse(&f->root, text, len);
     if (r < 0) {
         f->root = NULL;
-        if (why && why_cap > 0)
+        if (why && why_cap > 0) {
             snprintf(why, why_cap, "is not JSON");
+        }
         return r;
     }
     r = read_frame(f, &e);
     if (r < 0) {
-        if (why && why_cap > 0 && e.n > 0)
+        if (why && why_cap > 0 && e.n > 0) {
             snprintf(why, why_cap, "%s %s", e.item[0].field, e.item[0].message);
+        }
         int64_t id = f->id;
         control_free(f);
         f->id = id;

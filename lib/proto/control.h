@@ -12,7 +12,7 @@
 #include "lib/base/ids.h"
 #include "lib/base/json.h"
 
-#define CONTROL_MAX_BYTES        (256 * 1024)
+#define CONTROL_MAX_BYTES        ((size_t)256 * 1024)
 #define CONTROL_MAX_SLOTS        64
 #define CONTROL_MAX_AUDIO_SLOTS  16
 #define CONTROL_MAX_SPEAKERS     16

@@ -6,11 +6,13 @@ static cJSON *start(enum control_type t, int64_t id, const char *room, uint32_t 
     cJSON *o = json_new();
 
     json_put_str(o, "t", control_type_name(t));
-    if (id > 0)
+    if (id > 0) {
         json_put_int(o, "id", id);
+    }
     json_put_str(o, "room", room);
-    if (participant > 0)
+    if (participant > 0) {
         json_put_int(o, "participant", participant);
+    }
     return o;
 }
 
@@ -46,10 +48,11 @@ char *control_make_answer(int64_t id, const char *room, uint32_t participant, co
 
 static void put_participant(cJSON *o, uint32_t participant)
 {
-    if (participant > 0)
+    if (participant > 0) {
         json_put_int(o, "participant", participant);
-    else
+    } else {
         json_put_null(o, "participant");
+    }
 }
 
 char *control_make_view(int64_t id, const char *room, uint32_t participant,
@@ -124,8 +127,9 @@ char *control_make_hello(const char *node, const char *instance, const char *reg
     for (size_t i = 0; i < n; i++) {
         cJSON *r = json_new(), *list = cJSON_CreateArray();
         json_put_str(r, "room", rooms[i].room);
-        for (size_t k = 0; k < rooms[i].n; k++)
+        for (size_t k = 0; k < rooms[i].n; k++) {
             cJSON_AddItemToArray(list, cJSON_CreateNumber(rooms[i].participants[k]));
+        }
         json_put(r, "participants", list);
         cJSON_AddItemToArray(arr, r);
     }
@@ -151,8 +155,9 @@ static cJSON *slot_array(const struct control_slot *slots, size_t n, bool video)
         json_put_int(s, "slot", slots[i].slot);
         json_put_str(s, "mid", slots[i].mid);
         put_participant(s, slots[i].participant);
-        if (video)
+        if (video) {
             json_put_str(s, "source", slots[i].source);
+        }
         json_put_int(s, "csrc", slots[i].csrc);
         if (video) {
             json_put_bool(s, "paused", slots[i].paused);

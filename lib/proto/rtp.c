@@ -26,9 +26,11 @@ const char *rtp_ext_uri(enum rtp_ext_kind kind)
 
 int rtp_ext_kind_of(const char *uri)
 {
-    for (int i = 0; i < RTP_EXT_KINDS; i++)
-        if (strcmp(uri, ext_uri[i]) == 0)
+    for (int i = 0; i < RTP_EXT_KINDS; i++) {
+        if (strcmp(uri, ext_uri[i]) == 0) {
             return i;
+        }
+    }
     return -1;
 }
 
@@ -40,14 +42,16 @@ static int read_element(struct cursor *c, bool two_byte, struct rtp_ext *e)
     size_t len;
 
     e->id = 0;
-    if (b == 0)
+    if (b == 0) {
         return 1;
+    }
     if (two_byte) {
         e->id = b;
         len = cursor_u8(c);
     } else {
-        if (b >> 4 == 15)
+        if (b >> 4 == 15) {
             return 0;
+        }
         e->id = b >> 4;
         len = (size_t)(b & 15) + 1;
         if (e->id == 0) { /* padding with a length set: skip the byte only */
@@ -65,8 +69,9 @@ static int read_extension(struct rtp_header *h, struct cursor *c)
     h->ext_off = (uint16_t)c->pos;
     h->ext_profile = cursor_u16(c);
     size_t bytes = (size_t)cursor_u16(c) * 4;
-    if (c->bad || cursor_left(c) < bytes)
+    if (c->bad || cursor_left(c) < bytes) {
         return ERR_TRUNCATED;
+    }
     h->ext_len = (uint16_t)bytes;
     bool two_byte = (h->ext_profile & 0xfff0) == RTP_EXT_TWO_BYTE;
     if (h->ext_profile == RTP_EXT_ONE_BYTE || two_byte) {
@@ -76,12 +81,15 @@ static int read_extension(struct rtp_header *h, struct cursor *c)
         while (cursor_left(&in) > 0) {
             struct rtp_ext e;
             int r = read_element(&in, two_byte, &e);
-            if (r < 0)
+            if (r < 0) {
                 return r;
-            if (r == 0)
+            }
+            if (r == 0) {
                 break;
-            if (e.id != 0 && h->n_ext < RTP_MAX_EXT)
+            }
+            if (e.id != 0 && h->n_ext < RTP_MAX_EXT) {
                 h->ext[h->n_ext++] = e;
+            }
         }
     }
     cursor_skip(c, bytes);
@@ -92,15 +100,18 @@ static int parse(struct rtp_header *h, const uint8_t *packet, size_t len, bool *
 {
     struct cursor c;
 
-    if (len < RTP_HEADER_MIN)
+    if (len < RTP_HEADER_MIN) {
         return ERR_TRUNCATED;
-    if (len > RTP_MAX_PACKET)
+    }
+    if (len > RTP_MAX_PACKET) {
         return ERR_TOO_LARGE;
+    }
     memset(h, 0, sizeof *h);
     cursor_init(&c, packet, len);
     uint8_t first = cursor_u8(&c), second = cursor_u8(&c);
-    if (first >> 6 != 2)
+    if (first >> 6 != 2) {
         return ERR_INVALID;
+    }
     *has_padding = first & 0x20;
     h->n_csrc = first & 15;
     h->marker = second >> 7;
@@ -109,12 +120,14 @@ static int parse(struct rtp_header *h, const uint8_t *packet, size_t len, bool *
     h->ts = cursor_u32(&c);
     h->ssrc = cursor_u32(&c);
     cursor_skip(&c, (size_t)h->n_csrc * 4);
-    if (c.bad)
+    if (c.bad) {
         return ERR_TRUNCATED;
+    }
     if (first & 0x10) {
         int r = read_extension(h, &c);
-        if (r < 0)
+        if (r < 0) {
             return r;
+        }
     }
     h->payload_off = (uint16_t)c.pos;
     h->payload_len = (uint16_t)cursor_left(&c);
@@ -125,13 +138,16 @@ int rtp_parse(struct rtp_header *h, const uint8_t *packet, size_t len)
 {
     bool has_padding = false;
     int r = parse(h, packet, len, &has_padding);
-    if (r < 0 || !has_padding)
+    if (r < 0 || !has_padding) {
         return r;
-    if (h->payload_len == 0)
+    }
+    if (h->payload_len == 0) {
         return ERR_INVALID;
+    }
     h->padding = packet[len - 1];
-    if (h->padding == 0 || h->padding > h->payload_len)
+    if (h->padding == 0 || h->padding > h->payload_len) {
         return ERR_INVALID;
+    }
     h->payload_len = (uint16_t)(h->payload_len - h->padding);
     return OK;
 }
@@ -169,8 +185,9 @@ bool rtp_audio_level(const struct rtp_header *h, const uint8_t *packet, uint8_t 
 {
     size_t len;
     const uint8_t *p = rtp_ext_find(h, packet, id, &len);
-    if (!p || len < 1)
+    if (!p || len < 1) {
         return false;
+    }
     *voice = p[0] & 0x80;
     *level = p[0] & 0x7f;
     return true;
@@ -180,8 +197,9 @@ bool rtp_transport_seq(const struct rtp_header *h, const uint8_t *packet, uint8_
 {
     size_t len;
     const uint8_t *p = rtp_ext_find(h, packet, id, &len);
-    if (!p || len < 2)
+    if (!p || len < 2) {
         return false;
+    }
     *seq = (uint16_t)(p[0] << 8 | p[1]);
     return true;
 }
@@ -196,11 +214,14 @@ bool rtp_ext_text(const struct rtp_header *h, const uint8_t *packet, uint8_t id,
 {
     size_t len;
     const uint8_t *p = rtp_ext_find(h, packet, id, &len);
-    if (!p || len == 0 || len + 1 > cap)
+    if (!p || len == 0 || len + 1 > cap) {
         return false;
-    for (size_t i = 0; i < len; i++)
-        if (!is_token_char(p[i]))
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (!is_token_char(p[i])) {
             return false;
+        }
+    }
     memcpy(out, p, len);
     out[len] = 0;
     return true;
@@ -249,8 +270,9 @@ void rtp_set_marker(uint8_t *packet, bool marker)
 int rtp_rtx_unwrap(struct rtp_header *h, uint8_t *packet, size_t *len, uint32_t media_ssrc,
                    uint8_t media_pt)
 {
-    if (h->payload_len < 2)
+    if (h->payload_len < 2) {
         return ERR_TRUNCATED;
+    }
     uint16_t osn = (uint16_t)(packet[h->payload_off] << 8 | packet[h->payload_off + 1]);
     memmove(packet + 2, packet, h->payload_off);
     packet += 2;
@@ -273,16 +295,18 @@ int32_t rtp_ts_diff(uint32_t a, uint32_t b)
 
 int64_t rtp_unwrap_peek(const struct rtp_unwrap *u, uint16_t seq)
 {
-    if (!u->started)
+    if (!u->started) {
         return (int64_t)65536 + seq;
+    }
     return u->highest + rtp_seq_diff(seq, (uint16_t)u->highest);
 }
 
 int64_t rtp_unwrap_seq(struct rtp_unwrap *u, uint16_t seq)
 {
     int64_t v = rtp_unwrap_peek(u, seq);
-    if (!u->started || v > u->highest)
+    if (!u->started || v > u->highest) {
         u->highest = v;
+    }
     u->started = true;
     return v;
 }
@@ -290,10 +314,12 @@ int64_t rtp_unwrap_seq(struct rtp_unwrap *u, uint16_t seq)
 int64_t rtp_unwrap_ts(struct rtp_unwrap *u, uint32_t ts)
 {
     int64_t v = (INT64_C(1) << 32) + ts;
-    if (u->started)
+    if (u->started) {
         v = u->highest + rtp_ts_diff(ts, (uint32_t)u->highest);
-    if (!u->started || v > u->highest)
+    }
+    if (!u->started || v > u->highest) {
         u->highest = v;
+    }
     u->started = true;
     return v;
 }

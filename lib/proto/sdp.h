@@ -162,6 +162,8 @@ struct sdp_local {
     uint64_t session_id;      /* of o=; positive, below 2^63 */
     uint64_t session_version; /* one more with every new description */
     const char *cname;        /* of all our streams */
+    bool simulcast; /* publishers: accept RIDs (the router then has to choose among the layers);
+                       when not, a simulcasting client falls back to a single encoding (RFC 8853) */
 };
 
 /* What the other end's description says about the transport (the BUNDLE's first m-line). */

@@ -16,12 +16,15 @@ static struct sdp_codec *find_codec(struct sdp_media *m, const char *pt_text, in
     uint64_t pt;
 
     *err = ERR_INVALID;
-    if (!sdp_number(pt_text, 127, &pt))
+    if (!sdp_number(pt_text, 127, &pt)) {
         return NULL;
+    }
     *err = OK; /* of a payload type that isn't on the m-line: skipped */
-    for (size_t i = 0; i < m->n_codecs; i++)
-        if (m->codec[i].pt == pt)
+    for (size_t i = 0; i < m->n_codecs; i++) {
+        if (m->codec[i].pt == pt) {
             return &m->codec[i];
+        }
+    }
     return NULL;
 }
 
@@ -99,8 +102,9 @@ static int attr_end_of_candidates(struct sdp *s, struct sdp_media *m, char *v)
 static int attr_msid(struct sdp *s, struct sdp_media *m, char *v)
 {
     (void)s;
-    if (!m->msid) /* a track in several streams: the first one counts */
+    if (!m->msid) { /* a track in several streams: the first one counts */
         m->msid = v;
+    }
     return OK;
 }
 
@@ -126,20 +130,25 @@ static int attr_rtpmap(struct sdp *s, struct sdp_media *m, char *v)
     char *pt = sdp_word(&v), *name = sdp_word(&v);
 
     (void)s;
-    if (!name)
+    if (!name) {
         return ERR_INVALID;
+    }
     char *slash = strchr(name, '/');
-    if (!slash || slash == name)
+    if (!slash || slash == name) {
         return ERR_INVALID;
+    }
     *slash++ = 0;
     char *more = strchr(slash, '/');
-    if (more)
+    if (more) {
         *more++ = 0;
-    if (!sdp_number(slash, UINT32_MAX, &clock) || (more && !sdp_number(more, 255, &channels)))
+    }
+    if (!sdp_number(slash, UINT32_MAX, &clock) || (more && !sdp_number(more, 255, &channels))) {
         return ERR_INVALID;
+    }
     struct sdp_codec *c = find_codec(m, pt, &err);
-    if (!c)
+    if (!c) {
         return err;
+    }
     c->name = name;
     c->clock_rate = (uint32_t)clock;
     c->channels = (uint32_t)channels;
@@ -153,20 +162,24 @@ static int attr_fmtp(struct sdp *s, struct sdp_media *m, char *v)
     struct sdp_codec *c = pt ? find_codec(m, pt, &err) : NULL;
 
     (void)s;
-    if (!pt)
+    if (!pt) {
         return ERR_INVALID;
-    if (!c)
+    }
+    if (!c) {
         return err;
-    while (*v == ' ')
+    }
+    while (*v == ' ') {
         v++;
+    }
     c->fmtp = v;
     return OK;
 }
 
 static int add_feedback(struct sdp_codec *c, const char *v)
 {
-    if (c->n_feedback < SDP_MAX_FEEDBACK)
+    if (c->n_feedback < SDP_MAX_FEEDBACK) {
         c->feedback[c->n_feedback++] = v;
+    }
     return OK;
 }
 
@@ -176,13 +189,16 @@ static int attr_rtcp_fb(struct sdp *s, struct sdp_media *m, char *v)
     char *pt = sdp_word(&v);
 
     (void)s;
-    while (*v == ' ')
+    while (*v == ' ') {
         v++;
-    if (!pt || *v == 0)
+    }
+    if (!pt || *v == 0) {
         return ERR_INVALID;
+    }
     if (strcmp(pt, "*") == 0) {
-        for (size_t i = 0; i < m->n_codecs; i++)
+        for (size_t i = 0; i < m->n_codecs; i++) {
             add_feedback(&m->codec[i], v);
+        }
         return OK;
     }
     struct sdp_codec *c = find_codec(m, pt, &err);
@@ -211,20 +227,26 @@ static int attr_extmap(struct sdp *s, struct sdp_media *m, char *v)
     enum sdp_direction d = SDP_SENDRECV;
 
     (void)s;
-    if (!uri)
+    if (!uri) {
         return ERR_INVALID;
+    }
     char *slash = strchr(id_text, '/');
-    if (slash)
+    if (slash) {
         *slash++ = 0;
-    if (slash && !direction_of(slash, &d))
+    }
+    if (slash && !direction_of(slash, &d)) {
         return ERR_INVALID;
-    if (!sdp_number(id_text, 65535, &id) || id == 0)
+    }
+    if (!sdp_number(id_text, 65535, &id) || id == 0) {
         return ERR_INVALID;
-    if (id > 255) /* 4096..4351 are provisional ids of RFC 8285 section 7; nothing we take */
+    }
+    if (id > 255) { /* 4096..4351 are provisional ids of RFC 8285 section 7; nothing we take */
         return id >= 4096 && id <= 4351 ? OK : ERR_INVALID;
+    }
     struct sdp_extmap *e = sdp_grow((void **)&m->ext, &m->n_ext, sizeof *e, SDP_MAX_EXT, &err);
-    if (!e)
+    if (!e) {
         return err;
+    }
     e->id = (uint8_t)id;
     e->direction = d;
     e->uri = uri;
@@ -233,12 +255,15 @@ static int attr_extmap(struct sdp *s, struct sdp_media *m, char *v)
 
 static struct sdp_ssrc *ssrc_entry(struct sdp_media *m, uint32_t ssrc, int *err)
 {
-    for (size_t i = 0; i < m->n_ssrcs; i++)
-        if (m->ssrc[i].ssrc == ssrc)
+    for (size_t i = 0; i < m->n_ssrcs; i++) {
+        if (m->ssrc[i].ssrc == ssrc) {
             return &m->ssrc[i];
+        }
+    }
     struct sdp_ssrc *e = sdp_grow((void **)&m->ssrc, &m->n_ssrcs, sizeof *e, SDP_MAX_SSRCS, err);
-    if (e)
+    if (e) {
         e->ssrc = ssrc;
+    }
     return e;
 }
 
@@ -249,17 +274,21 @@ static int attr_ssrc(struct sdp *s, struct sdp_media *m, char *v)
     char *number = sdp_word(&v);
 
     (void)s;
-    if (!sdp_number(number, UINT32_MAX, &ssrc))
+    if (!sdp_number(number, UINT32_MAX, &ssrc)) {
         return ERR_INVALID;
+    }
     struct sdp_ssrc *e = ssrc_entry(m, (uint32_t)ssrc, &err);
-    if (!e)
+    if (!e) {
         return err;
-    while (*v == ' ')
+    }
+    while (*v == ' ') {
         v++;
-    if (strncmp(v, "cname:", 6) == 0)
+    }
+    if (strncmp(v, "cname:", 6) == 0) {
         e->cname = v + 6;
-    else if (strncmp(v, "msid:", 5) == 0)
+    } else if (strncmp(v, "msid:", 5) == 0) {
         e->msid = v + 5;
+    }
     return OK;
 }
 
@@ -270,18 +299,22 @@ static int attr_ssrc_group(struct sdp *s, struct sdp_media *m, char *v)
     char *semantics = sdp_word(&v);
 
     (void)s;
-    if (!semantics)
+    if (!semantics) {
         return ERR_INVALID;
+    }
     struct sdp_ssrc_group *g =
         sdp_grow((void **)&m->group, &m->n_groups, sizeof *g, SDP_MAX_GROUPS, &err);
-    if (!g)
+    if (!g) {
         return err;
+    }
     g->semantics = semantics;
     for (char *w = sdp_word(&v); w; w = sdp_word(&v)) {
-        if (!sdp_number(w, UINT32_MAX, &ssrc))
+        if (!sdp_number(w, UINT32_MAX, &ssrc)) {
             return ERR_INVALID;
-        if (g->n == sizeof g->ssrc / sizeof g->ssrc[0])
+        }
+        if (g->n == sizeof g->ssrc / sizeof g->ssrc[0]) {
             return ERR_TOO_LARGE;
+        }
         g->ssrc[g->n++] = (uint32_t)ssrc;
     }
     return g->n > 0 ? OK : ERR_INVALID;
@@ -294,11 +327,13 @@ static int attr_rid(struct sdp *s, struct sdp_media *m, char *v)
     char *id = sdp_word(&v), *direction = sdp_word(&v);
 
     (void)s;
-    if (!direction || (strcmp(direction, "send") != 0 && strcmp(direction, "recv") != 0))
+    if (!direction || (strcmp(direction, "send") != 0 && strcmp(direction, "recv") != 0)) {
         return ERR_INVALID;
+    }
     struct sdp_rid *r = sdp_grow((void **)&m->rid, &m->n_rids, sizeof *r, SDP_MAX_RIDS, &err);
-    if (!r)
+    if (!r) {
         return err;
+    }
     r->id = id;
     r->send = direction[0] == 's';
     r->params = *v ? v : NULL;
@@ -313,16 +348,20 @@ static int attr_candidate(struct sdp *s, struct sdp_media *m, char *v)
     char *w[8];
 
     (void)s;
-    for (size_t i = 0; i < 8; i++)
-        if (!(w[i] = sdp_word(&v)))
+    for (size_t i = 0; i < 8; i++) {
+        if (!(w[i] = sdp_word(&v))) {
             return ERR_INVALID;
+        }
+    }
     if (!sdp_number(w[1], 256, &component) || !sdp_number(w[3], UINT32_MAX, &priority) ||
-        !sdp_number(w[5], 65535, &port) || strcmp(w[6], "typ") != 0)
+        !sdp_number(w[5], 65535, &port) || strcmp(w[6], "typ") != 0) {
         return ERR_INVALID;
+    }
     struct sdp_candidate *c =
         sdp_grow((void **)&m->candidate, &m->n_candidates, sizeof *c, SDP_MAX_CANDIDATES, &err);
-    if (!c)
+    if (!c) {
         return err;
+    }
     *c = (struct sdp_candidate){.foundation = w[0],
                                 .component = (uint32_t)component,
                                 .transport = w[2],
@@ -332,8 +371,9 @@ static int attr_candidate(struct sdp *s, struct sdp_media *m, char *v)
                                 .type = w[7]};
     for (char *name = sdp_word(&v); name; name = sdp_word(&v)) {
         char *value = sdp_word(&v);
-        if (value && strcmp(name, "tcptype") == 0)
+        if (value && strcmp(name, "tcptype") == 0) {
             c->tcp_type = value;
+        }
     }
     return OK;
 }
@@ -355,13 +395,17 @@ static int attr_fingerprint(struct sdp *s, struct sdp_media *m, char *v)
     struct sdp_transport *t = transport(s, m);
     char *hash = sdp_word(&v), *value = sdp_word(&v);
 
-    if (!value)
+    if (!value) {
         return ERR_INVALID;
-    if (t->n_fingerprints == sizeof t->fingerprint / sizeof t->fingerprint[0])
+    }
+    if (t->n_fingerprints == sizeof t->fingerprint / sizeof t->fingerprint[0]) {
         return ERR_TOO_LARGE;
-    for (char *p = hash; *p; p++)
-        if (*p >= 'A' && *p <= 'Z')
+    }
+    for (char *p = hash; *p; p++) {
+        if (*p >= 'A' && *p <= 'Z') {
             *p = (char)(*p + 'a' - 'A');
+        }
+    }
     t->fingerprint[t->n_fingerprints++] = (struct sdp_fingerprint){hash, value};
     return OK;
 }
@@ -370,22 +414,24 @@ static int attr_setup(struct sdp *s, struct sdp_media *m, char *v)
 {
     struct sdp_transport *t = transport(s, m);
 
-    if (strcmp(v, "actpass") == 0)
+    if (strcmp(v, "actpass") == 0) {
         t->setup = SDP_SETUP_ACTPASS;
-    else if (strcmp(v, "active") == 0)
+    } else if (strcmp(v, "active") == 0) {
         t->setup = SDP_SETUP_ACTIVE;
-    else if (strcmp(v, "passive") == 0)
+    } else if (strcmp(v, "passive") == 0) {
         t->setup = SDP_SETUP_PASSIVE;
-    else if (strcmp(v, "holdconn") != 0)
+    } else if (strcmp(v, "holdconn") != 0) {
         return ERR_INVALID;
+    }
     return OK;
 }
 
 static int attr_group(struct sdp *s, struct sdp_media *m, char *v)
 {
     (void)m;
-    if (strncmp(v, "BUNDLE", 6) == 0 && (v[6] == ' ' || v[6] == 0) && !s->bundle)
+    if (strncmp(v, "BUNDLE", 6) == 0 && (v[6] == ' ' || v[6] == 0) && !s->bundle) {
         s->bundle = v[6] ? v + 7 : v + 6;
+    }
     return OK;
 }
 
@@ -408,8 +454,9 @@ static int attr_extmap_allow_mixed(struct sdp *s, struct sdp_media *m, char *v)
 static int attr_ice_options(struct sdp *s, struct sdp_media *m, char *v)
 {
     (void)m;
-    for (char *w = sdp_word(&v); w; w = sdp_word(&v))
+    for (char *w = sdp_word(&v); w; w = sdp_word(&v)) {
         s->trickle |= strcmp(w, "trickle") == 0;
+    }
     return OK;
 }
 
@@ -452,8 +499,10 @@ static const struct {
 
 int sdp_attribute(struct sdp *s, struct sdp_media *m, const char *name, char *value)
 {
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (strcmp(table[i].name, name) == 0)
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        if (strcmp(table[i].name, name) == 0) {
             return table[i].level & (m ? MEDIA : SESSION) ? table[i].fn(s, m, value) : OK;
+        }
+    }
     return OK;
 }

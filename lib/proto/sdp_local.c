@@ -29,8 +29,9 @@ static int put_candidates(struct buf *out, const struct sdp_local *local)
         int r = buf_printf(out, "a=candidate:%zu 1 %s %u %s %u typ host%s\r\n", i + 1,
                            c->tcp ? "tcp" : "udp", priority_of(c, i), c->address, c->port,
                            c->tcp ? " tcptype passive" : "");
-        if (r < 0)
+        if (r < 0) {
             return r;
+        }
     }
     return buf_append_str(out, "a=end-of-candidates\r\n");
 }
@@ -58,10 +59,12 @@ int sdp_put_ext(struct buf *out, const struct rtp_ext_map *ext)
 {
     int r = OK;
 
-    for (int i = 0; i < RTP_EXT_KINDS && r >= 0; i++)
-        if (ext->id[i] != 0)
+    for (int i = 0; i < RTP_EXT_KINDS && r >= 0; i++) {
+        if (ext->id[i] != 0) {
             r = buf_printf(out, "a=extmap:%u %s\r\n", ext->id[i],
                            rtp_ext_uri((enum rtp_ext_kind)i));
+        }
+    }
     return r;
 }
 
@@ -79,8 +82,9 @@ int sdp_read_remote(struct sdp_remote *out, const struct sdp *s, const struct sd
 {
     const char *ufrag = sdp_ice_ufrag(s, m), *pwd = sdp_ice_pwd(s, m);
 
-    if (!credential_ok(ufrag, 4, 256) || !credential_ok(pwd, 22, 256))
+    if (!credential_ok(ufrag, 4, 256) || !credential_ok(pwd, 22, 256)) {
         return ERR_INVALID;
+    }
     str_copy(out->ice_ufrag, sizeof out->ice_ufrag, ufrag);
     str_copy(out->ice_pwd, sizeof out->ice_pwd, pwd);
     int r = sdp_fingerprint_sha256(out->fingerprint, s, m);
@@ -93,8 +97,9 @@ bool sdp_in_bundle(const char *bundle, const char *mid)
 
     for (const char *p = bundle; p && *p;) {
         size_t n = strcspn(p, " ");
-        if (n == len && n > 0 && memcmp(p, mid, n) == 0)
+        if (n == len && n > 0 && memcmp(p, mid, n) == 0) {
             return true;
+        }
         p += n;
         p += strspn(p, " ");
     }

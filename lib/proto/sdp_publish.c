@@ -15,16 +15,19 @@ const char *sdp_source_name(enum sdp_source s)
 
 int sdp_source_of(const char *name)
 {
-    for (int i = 0; i < 4; i++)
-        if (strcmp(name, source_names[i]) == 0)
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(name, source_names[i]) == 0) {
             return i;
+        }
+    }
     return -1;
 }
 
 static const struct sdp_codec *wanted_codec(const struct sdp_media *m)
 {
-    if (m->kind == SDP_AUDIO)
+    if (m->kind == SDP_AUDIO) {
         return sdp_codec_by_name(m, "opus", 48000);
+    }
     return m->kind == SDP_VIDEO ? sdp_codec_by_name(m, "VP8", 90000) : NULL;
 }
 
@@ -50,12 +53,15 @@ static void read_ext(struct sdp_track *t, const struct sdp_media *m)
     static const enum rtp_ext_kind video[] = {RTP_EXT_RID, RTP_EXT_REPAIRED_RID};
 
     sdp_ext_map(&all, m);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         t->ext.id[both[i]] = all.id[both[i]];
-    for (size_t i = 0; i < 2 && t->kind == SDP_VIDEO; i++)
+    }
+    for (size_t i = 0; i < 2 && t->kind == SDP_VIDEO; i++) {
         t->ext.id[video[i]] = all.id[video[i]];
-    if (t->kind == SDP_AUDIO)
+    }
+    if (t->kind == SDP_AUDIO) {
         t->ext.id[RTP_EXT_AUDIO_LEVEL] = all.id[RTP_EXT_AUDIO_LEVEL];
+    }
 }
 
 /* The media SSRC and its retransmission's, from FID groups and the order of a=ssrc lines. */
@@ -69,8 +75,9 @@ static void read_ssrcs(struct sdp_track *t, const struct sdp_media *m)
             return;
         }
     }
-    if (m->n_ssrcs > 0)
+    if (m->n_ssrcs > 0) {
         t->ssrc = m->ssrc[0].ssrc;
+    }
 }
 
 static bool rid_ok(const char *id)
@@ -82,18 +89,23 @@ static bool rid_ok(const char *id)
 
 static void read_rids(struct sdp_track *t, const struct sdp_media *m)
 {
-    if (!m->simulcast || t->ext.id[RTP_EXT_RID] == 0)
+    if (!m->simulcast || t->ext.id[RTP_EXT_RID] == 0) {
         return;
-    for (size_t i = 0; i < m->n_rids && t->n_rids < SDP_MAX_LAYERS; i++)
-        if (m->rid[i].send && rid_ok(m->rid[i].id))
+    }
+    for (size_t i = 0; i < m->n_rids && t->n_rids < SDP_MAX_LAYERS; i++) {
+        if (m->rid[i].send && rid_ok(m->rid[i].id)) {
             str_copy(t->rid[t->n_rids++], SDP_RID_LEN, m->rid[i].id);
+        }
+    }
 }
 
 static bool has_source(const struct sdp_publish *p, enum sdp_source s)
 {
-    for (size_t i = 0; i < p->n_tracks; i++)
-        if (p->track[i].source == s)
+    for (size_t i = 0; i < p->n_tracks; i++) {
+        if (p->track[i].source == s) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -101,13 +113,15 @@ static enum sdp_source source_of(const struct sdp_publish *p, const struct sdp_m
 {
     bool slides = m->content && strcmp(m->content, "slides") == 0;
 
-    if (m->kind == SDP_AUDIO)
+    if (m->kind == SDP_AUDIO) {
         return slides || has_source(p, SDP_SOURCE_MICROPHONE) ? SDP_SOURCE_SCREEN_AUDIO
                                                               : SDP_SOURCE_MICROPHONE;
+    }
     return slides || has_source(p, SDP_SOURCE_CAMERA) ? SDP_SOURCE_SCREEN : SDP_SOURCE_CAMERA;
 }
 
-static void read_track(struct sdp_track *t, const struct sdp_publish *p, const struct sdp_media *m)
+static void read_track(struct sdp_track *t, const struct sdp_publish *p, const struct sdp_media *m,
+                       bool simulcast)
 {
     const struct sdp_codec *c = wanted_codec(m);
 
@@ -122,14 +136,19 @@ static void read_track(struct sdp_track *t, const struct sdp_publish *p, const s
     t->pli = sdp_has_feedback(c, "nack pli");
     read_ext(t, m);
     t->transport_cc = sdp_has_feedback(c, "transport-cc") && t->ext.id[RTP_EXT_TRANSPORT_CC];
-    if (!t->transport_cc)
+    if (!t->transport_cc) {
         t->ext.id[RTP_EXT_TRANSPORT_CC] = 0;
+    }
     const struct sdp_codec *rtx = sdp_rtx_for(m, c->pt);
-    if (rtx && t->nack && t->kind == SDP_VIDEO)
+    if (rtx && t->nack && t->kind == SDP_VIDEO) {
         t->rtx_pt = rtx->pt;
-    read_rids(t, m);
-    if (t->n_rids == 0)
+    }
+    if (simulcast) {
+        read_rids(t, m);
+    }
+    if (t->n_rids == 0) {
         read_ssrcs(t, m);
+    }
 }
 
 static int put_codec(struct buf *out, const struct sdp_track *t, const struct sdp_codec *c)
@@ -137,17 +156,21 @@ static int put_codec(struct buf *out, const struct sdp_track *t, const struct sd
     static const char *const feedback[] = {"transport-cc", "ccm fir", "nack", "nack pli"};
     int r;
 
-    if (t->kind == SDP_AUDIO)
+    if (t->kind == SDP_AUDIO) {
         r = buf_printf(out, "a=rtpmap:%u opus/48000/2\r\na=fmtp:%u minptime=10;useinbandfec=1\r\n",
                        t->pt, t->pt);
-    else
+    } else {
         r = buf_printf(out, "a=rtpmap:%u VP8/90000\r\n", t->pt);
-    for (size_t i = t->transport_cc ? 0 : 1; i < 4 && r >= 0; i++)
-        if (sdp_has_feedback(c, feedback[i]))
+    }
+    for (size_t i = t->transport_cc ? 0 : 1; i < 4 && r >= 0; i++) {
+        if (sdp_has_feedback(c, feedback[i])) {
             r = buf_printf(out, "a=rtcp-fb:%u %s\r\n", t->pt, feedback[i]);
-    if (r >= 0 && t->rtx_pt)
+        }
+    }
+    if (r >= 0 && t->rtx_pt) {
         r = buf_printf(out, "a=rtpmap:%u rtx/90000\r\na=fmtp:%u apt=%u\r\n", t->rtx_pt, t->rtx_pt,
                        t->pt);
+    }
     return r;
 }
 
@@ -155,10 +178,12 @@ static int put_rids(struct buf *out, const struct sdp_track *t)
 {
     int r = OK;
 
-    for (size_t i = 0; i < t->n_rids && r >= 0; i++)
+    for (size_t i = 0; i < t->n_rids && r >= 0; i++) {
         r = buf_printf(out, "a=rid:%s recv\r\n", t->rid[i]);
-    for (size_t i = 0; i < t->n_rids && r >= 0; i++)
+    }
+    for (size_t i = 0; i < t->n_rids && r >= 0; i++) {
         r = buf_printf(out, "%s%s", i ? ";" : "a=simulcast:recv ", t->rid[i]);
+    }
     return r < 0 || t->n_rids == 0 ? r : buf_append_str(out, "\r\n");
 }
 
@@ -167,21 +192,27 @@ static int put_track(struct buf *out, const struct sdp_track *t, const struct sd
 {
     char rtx[8] = "";
 
-    if (t->rtx_pt)
+    if (t->rtx_pt) {
         snprintf(rtx, sizeof rtx, " %u", t->rtx_pt);
+    }
     int r = buf_printf(out, "m=%s 9 %s %u%s\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n",
                        m->kind_text, m->protocol, t->pt, rtx);
-    if (r >= 0)
+    if (r >= 0) {
         r = sdp_put_transport(out, local, dtls_active ? "active" : "passive", first);
-    if (r >= 0)
+    }
+    if (r >= 0) {
         r = buf_printf(out, "a=mid:%s\r\n", t->mid);
-    if (r >= 0)
+    }
+    if (r >= 0) {
         r = sdp_put_ext(out, &t->ext);
-    if (r >= 0)
+    }
+    if (r >= 0) {
         r = buf_printf(out, "a=%s\r\na=rtcp-mux\r\n%s", t->sending ? "recvonly" : "inactive",
                        m->rtcp_rsize ? "a=rtcp-rsize\r\n" : "");
-    if (r >= 0)
+    }
+    if (r >= 0) {
         r = put_codec(out, t, wanted_codec(m));
+    }
     return r < 0 ? r : put_rids(out, t);
 }
 
@@ -194,7 +225,7 @@ static int put_rejected(struct buf *out, const struct sdp_media *m)
 
 /* Picks the m-lines; index[i] is the track of m-line i, or -1. The first one carries the transport.
  */
-static int choose(struct sdp_publish *p, const struct sdp *offer, int *index)
+static int choose(struct sdp_publish *p, const struct sdp *offer, bool simulcast, int *index)
 {
     const struct sdp_media *first = NULL;
 
@@ -202,20 +233,25 @@ static int choose(struct sdp_publish *p, const struct sdp *offer, int *index)
     for (size_t i = 0; i < offer->n_media; i++) {
         const struct sdp_media *m = &offer->media[i];
         index[i] = -1;
-        if (p->n_tracks == SDP_MAX_TRACKS || !acceptable(offer, m))
+        if (p->n_tracks == SDP_MAX_TRACKS || !acceptable(offer, m)) {
             continue;
-        if (sdp_media_by_mid(offer, m->mid) != m)
+        }
+        if (sdp_media_by_mid(offer, m->mid) != m) {
             return ERR_INVALID; /* two m-lines of one name */
-        read_track(&p->track[p->n_tracks], p, m);
+        }
+        read_track(&p->track[p->n_tracks], p, m, simulcast);
         index[i] = (int)p->n_tracks++;
-        if (!first)
+        if (!first) {
             first = m;
+        }
     }
-    if (!first)
+    if (!first) {
         return offer->n_media > 0 && !offer->bundle ? ERR_INVALID : ERR_UNSUPPORTED;
+    }
     enum sdp_setup setup = sdp_setup_of(offer, first);
-    if (setup == SDP_SETUP_NONE)
+    if (setup == SDP_SETUP_NONE) {
         return ERR_INVALID;
+    }
     p->remote.dtls_active = setup == SDP_SETUP_PASSIVE;
     return sdp_read_remote(&p->remote, offer, first);
 }
@@ -227,11 +263,13 @@ static int put_answer(struct buf *out, const struct sdp_publish *p, const struct
     bool first = true;
     int r = OK;
 
-    buf_init(&bundle, SDP_MAX_TRACKS * (SDP_MID_LEN + 1));
-    for (size_t i = 0; i < p->n_tracks && r >= 0; i++)
+    buf_init(&bundle, (size_t)SDP_MAX_TRACKS * (SDP_MID_LEN + 1));
+    for (size_t i = 0; i < p->n_tracks && r >= 0; i++) {
         r = buf_printf(&bundle, " %s", p->track[i].mid);
-    if (r >= 0)
+    }
+    if (r >= 0) {
         r = sdp_put_session(out, local, buf_cstr(&bundle), offer->extmap_allow_mixed);
+    }
     for (size_t i = 0; i < offer->n_media && r >= 0; i++) {
         const struct sdp_media *m = &offer->media[i];
         if (index[i] < 0) {
@@ -252,10 +290,12 @@ int sdp_answer_publish(struct buf *out, struct sdp_publish *p, const struct sdp 
     size_t before = out->len;
 
     memset(p, 0, sizeof *p);
-    int r = choose(p, offer, index);
-    if (r >= 0)
+    int r = choose(p, offer, local->simulcast, index);
+    if (r >= 0) {
         r = put_answer(out, p, offer, local, index);
-    if (r < 0)
+    }
+    if (r < 0) {
         out->len = before;
+    }
     return r < 0 ? r : OK;
 }

@@ -8,18 +8,22 @@
 
 const struct sdp_codec *sdp_codec_by_pt(const struct sdp_media *m, uint8_t pt)
 {
-    for (size_t i = 0; i < m->n_codecs; i++)
-        if (m->codec[i].pt == pt)
+    for (size_t i = 0; i < m->n_codecs; i++) {
+        if (m->codec[i].pt == pt) {
             return &m->codec[i];
+        }
+    }
     return NULL;
 }
 
 const struct sdp_codec *sdp_codec_by_name(const struct sdp_media *m, const char *name,
                                           uint32_t clock_rate)
 {
-    for (size_t i = 0; i < m->n_codecs; i++)
-        if (strcasecmp(m->codec[i].name, name) == 0 && m->codec[i].clock_rate == clock_rate)
+    for (size_t i = 0; i < m->n_codecs; i++) {
+        if (strcasecmp(m->codec[i].name, name) == 0 && m->codec[i].clock_rate == clock_rate) {
             return &m->codec[i];
+        }
+    }
     return NULL;
 }
 
@@ -27,17 +31,20 @@ const struct sdp_codec *sdp_rtx_for(const struct sdp_media *m, uint8_t pt)
 {
     for (size_t i = 0; i < m->n_codecs; i++) {
         const struct sdp_codec *c = &m->codec[i];
-        if (strcasecmp(c->name, "rtx") == 0 && sdp_fmtp_int(c->fmtp, "apt", -1) == pt)
+        if (strcasecmp(c->name, "rtx") == 0 && sdp_fmtp_int(c->fmtp, "apt", -1) == pt) {
             return c;
+        }
     }
     return NULL;
 }
 
 bool sdp_has_feedback(const struct sdp_codec *c, const char *feedback)
 {
-    for (size_t i = 0; i < c->n_feedback; i++)
-        if (strcmp(c->feedback[i], feedback) == 0)
+    for (size_t i = 0; i < c->n_feedback; i++) {
+        if (strcmp(c->feedback[i], feedback) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -51,8 +58,9 @@ int64_t sdp_fmtp_int(const char *fmtp, const char *name, int64_t dflt)
             char text[20] = "";
             uint64_t v;
             size_t len = n - name_len - 1;
-            if (len >= sizeof text)
+            if (len >= sizeof text) {
                 return dflt;
+            }
             memcpy(text, p + name_len + 1, len);
             return sdp_number(text, INT64_MAX, &v) ? (int64_t)v : dflt;
         }
@@ -67,16 +75,19 @@ void sdp_ext_map(struct rtp_ext_map *out, const struct sdp_media *m)
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < m->n_ext; i++) {
         int kind = rtp_ext_kind_of(m->ext[i].uri);
-        if (kind >= 0 && out->id[kind] == 0 && m->ext[i].direction != SDP_INACTIVE)
+        if (kind >= 0 && out->id[kind] == 0 && m->ext[i].direction != SDP_INACTIVE) {
             out->id[kind] = m->ext[i].id;
+        }
     }
 }
 
 const struct sdp_media *sdp_media_by_mid(const struct sdp *s, const char *mid)
 {
-    for (size_t i = 0; i < s->n_media; i++)
-        if (strcmp(s->media[i].mid, mid) == 0)
+    for (size_t i = 0; i < s->n_media; i++) {
+        if (strcmp(s->media[i].mid, mid) == 0) {
             return &s->media[i];
+        }
+    }
     return NULL;
 }
 
@@ -97,23 +108,27 @@ enum sdp_setup sdp_setup_of(const struct sdp *s, const struct sdp_media *m)
 
 static int hex_digit(char ch)
 {
-    if (ch >= '0' && ch <= '9')
+    if (ch >= '0' && ch <= '9') {
         return ch - '0';
-    if (ch >= 'a' && ch <= 'f')
+    }
+    if (ch >= 'a' && ch <= 'f') {
         return ch - 'a' + 10;
+    }
     return ch >= 'A' && ch <= 'F' ? ch - 'A' + 10 : -1;
 }
 
 /* "AB:CD:…", exactly SDP_FINGERPRINT_LEN bytes (RFC 8122 section 5). */
 static int read_hex(uint8_t out[SDP_FINGERPRINT_LEN], const char *text)
 {
-    if (strlen(text) != 3 * SDP_FINGERPRINT_LEN - 1)
+    if (strlen(text) != 3 * SDP_FINGERPRINT_LEN - 1) {
         return ERR_INVALID;
+    }
     for (size_t i = 0; i < SDP_FINGERPRINT_LEN; i++) {
         int hi = hex_digit(text[3 * i]), lo = hex_digit(text[3 * i + 1]);
         char after = text[3 * i + 2];
-        if (hi < 0 || lo < 0 || after != (i + 1 < SDP_FINGERPRINT_LEN ? ':' : 0))
+        if (hi < 0 || lo < 0 || after != (i + 1 < SDP_FINGERPRINT_LEN ? ':' : 0)) {
             return ERR_INVALID;
+        }
         out[i] = (uint8_t)(hi << 4 | lo);
     }
     return OK;
@@ -124,8 +139,10 @@ int sdp_fingerprint_sha256(uint8_t out[SDP_FINGERPRINT_LEN], const struct sdp *s
 {
     const struct sdp_transport *t = m->transport.n_fingerprints ? &m->transport : &s->transport;
 
-    for (size_t i = 0; i < t->n_fingerprints; i++)
-        if (strcmp(t->fingerprint[i].hash, "sha-256") == 0)
+    for (size_t i = 0; i < t->n_fingerprints; i++) {
+        if (strcmp(t->fingerprint[i].hash, "sha-256") == 0) {
             return read_hex(out, t->fingerprint[i].value);
+        }
+    }
     return ERR_NOT_FOUND;
 }

@@ -43,12 +43,15 @@ static int put_ssrcs(struct buf *out, const struct sdp_slot *slot, bool video, c
 {
     int r = OK;
 
-    if (video)
+    if (video) {
         r = buf_printf(out, "a=ssrc-group:FID %u %u\r\n", slot->ssrc, slot->rtx_ssrc);
-    if (r >= 0)
+    }
+    if (r >= 0) {
         r = buf_printf(out, "a=ssrc:%u cname:%s\r\n", slot->ssrc, cname);
-    if (r >= 0 && video)
+    }
+    if (r >= 0 && video) {
         r = buf_printf(out, "a=ssrc:%u cname:%s\r\n", slot->rtx_ssrc, cname);
+    }
     return r;
 }
 
@@ -59,25 +62,31 @@ static int put_slot(struct buf *out, enum sdp_kind kind, size_t i, const struct 
     char mid[8], formats[16];
 
     sdp_slot_mid(mid, kind, i);
-    if (video)
+    if (video) {
         snprintf(formats, sizeof formats, "%d %d", SDP_VP8_PT, SDP_VP8_RTX_PT);
-    else
+    } else {
         snprintf(formats, sizeof formats, "%d", SDP_OPUS_PT);
+    }
     int r = buf_printf(out, "m=%s 9 UDP/TLS/RTP/SAVPF %s\r\nc=IN IP4 0.0.0.0\r\n",
                        video ? "video" : "audio", formats);
-    if (r >= 0)
+    if (r >= 0) {
         r = sdp_put_transport(out, local, "actpass", first);
-    if (r >= 0)
+    }
+    if (r >= 0) {
         r = buf_printf(out, "a=mid:%s\r\n", mid);
-    if (r >= 0)
+    }
+    if (r >= 0) {
         r = sdp_put_ext(out, video ? &video_ext : &audio_ext);
-    if (r >= 0)
+    }
+    if (r >= 0) {
         r = buf_printf(out,
                        "a=sendonly\r\na=msid:sotto-%s sotto-%s-track\r\na=rtcp-mux\r\n"
                        "a=rtcp-rsize\r\n",
                        mid, mid);
-    if (r >= 0)
+    }
+    if (r >= 0) {
         r = video ? put_video_codec(out) : put_audio_codec(out);
+    }
     return r < 0 ? r : put_ssrcs(out, slot, video, local->cname);
 }
 
@@ -94,13 +103,16 @@ static int put_offer(struct buf *out, const struct sdp_slots *s, const struct sd
         sdp_slot_mid(mid, audio ? SDP_AUDIO : SDP_VIDEO, audio ? i : i - s->n_audio);
         r = buf_printf(&bundle, " %s", mid);
     }
-    if (r >= 0)
+    if (r >= 0) {
         r = sdp_put_session(out, local, buf_cstr(&bundle), true);
+    }
     buf_free(&bundle);
-    for (size_t i = 0; i < s->n_audio && r >= 0; i++)
+    for (size_t i = 0; i < s->n_audio && r >= 0; i++) {
         r = put_slot(out, SDP_AUDIO, i, &s->audio[i], local, i == 0);
-    for (size_t i = 0; i < s->n_video && r >= 0; i++)
+    }
+    for (size_t i = 0; i < s->n_video && r >= 0; i++) {
         r = put_slot(out, SDP_VIDEO, i, &s->video[i], local, i == 0 && s->n_audio == 0);
+    }
     return r;
 }
 
@@ -115,11 +127,13 @@ int sdp_offer_subscribe(struct buf *out, const struct sdp_slots *slots,
 {
     size_t before = out->len;
 
-    if (!counts_ok(slots))
+    if (!counts_ok(slots)) {
         return ERR_INVALID;
+    }
     int r = put_offer(out, slots, local);
-    if (r < 0)
+    if (r < 0) {
         out->len = before;
+    }
     return r < 0 ? r : OK;
 }
 
@@ -129,10 +143,12 @@ static int read_ext(struct rtp_ext_map *out, const struct rtp_ext_map *ours,
 {
     sdp_ext_map(out, m);
     for (int i = 0; i < RTP_EXT_KINDS; i++) {
-        if (out->id[i] != 0 && ours->id[i] != 0 && out->id[i] != ours->id[i])
+        if (out->id[i] != 0 && ours->id[i] != 0 && out->id[i] != ours->id[i]) {
             return ERR_INVALID;
-        if (ours->id[i] == 0)
+        }
+        if (ours->id[i] == 0) {
             out->id[i] = 0;
+        }
     }
     return OK;
 }
@@ -144,13 +160,16 @@ static int read_slot(struct sdp_subscribed_slot *slot, const struct sdp *answer,
     uint8_t pt = video ? SDP_VP8_PT : SDP_OPUS_PT;
     const struct sdp_codec *c = sdp_codec_by_pt(m, pt);
 
-    if (m->kind != kind)
+    if (m->kind != kind) {
         return ERR_INVALID;
+    }
     bool receives = m->direction == SDP_RECVONLY || m->direction == SDP_SENDRECV;
-    if (m->port == 0 || !receives || !c)
+    if (m->port == 0 || !receives || !c) {
         return OK;
-    if (!m->rtcp_mux || (answer->n_media > 1 && !sdp_in_bundle(answer->bundle, m->mid)))
+    }
+    if (!m->rtcp_mux || (answer->n_media > 1 && !sdp_in_bundle(answer->bundle, m->mid))) {
         return ERR_INVALID;
+    }
     slot->accepted = true;
     slot->nack = sdp_has_feedback(c, "nack");
     slot->transport_cc = sdp_has_feedback(c, "transport-cc");
@@ -164,11 +183,13 @@ static int read_transport(struct sdp_subscribe *out, const struct sdp *answer)
 {
     for (size_t i = 0; i < answer->n_media; i++) {
         const struct sdp_media *m = &answer->media[i];
-        if (m->port == 0)
+        if (m->port == 0) {
             continue;
+        }
         enum sdp_setup setup = sdp_setup_of(answer, m);
-        if (setup != SDP_SETUP_ACTIVE && setup != SDP_SETUP_PASSIVE)
+        if (setup != SDP_SETUP_ACTIVE && setup != SDP_SETUP_PASSIVE) {
             return ERR_INVALID;
+        }
         out->remote.dtls_active = setup == SDP_SETUP_PASSIVE;
         return sdp_read_remote(&out->remote, answer, m);
     }
@@ -179,8 +200,9 @@ int sdp_read_answer(struct sdp_subscribe *out, const struct sdp *answer,
                     const struct sdp_slots *slots)
 {
     memset(out, 0, sizeof *out);
-    if (!counts_ok(slots) || answer->n_media != slots->n_audio + slots->n_video)
+    if (!counts_ok(slots) || answer->n_media != slots->n_audio + slots->n_video) {
         return ERR_INVALID;
+    }
     int r = read_transport(out, answer);
     for (size_t i = 0; i < answer->n_media && r >= 0; i++) {
         bool audio = i < slots->n_audio;
@@ -188,8 +210,9 @@ int sdp_read_answer(struct sdp_subscribe *out, const struct sdp *answer,
         enum sdp_kind kind = audio ? SDP_AUDIO : SDP_VIDEO;
         char mid[8];
         sdp_slot_mid(mid, kind, k);
-        if (strcmp(answer->media[i].mid, mid) != 0)
+        if (strcmp(answer->media[i].mid, mid) != 0) {
             return ERR_INVALID;
+        }
         r = read_slot(audio ? &out->audio[k] : &out->video[k], answer, &answer->media[i], kind);
     }
     return r;

@@ -72,12 +72,14 @@ static bool is_ice_char(uint8_t ch)
 
 static int copy_credential(char *out, const uint8_t *data, size_t len)
 {
-    if (len == 0 || len > ICE_MAX_CREDENTIAL)
+    if (len == 0 || len > ICE_MAX_CREDENTIAL) {
         return ERR_INVALID;
+    }
     for (size_t i = 0; i < len; i++) {
         /* '-' and '_' are outside RFC 8839's ice-char, but clients are known to use them. */
-        if (!is_ice_char(data[i]) && data[i] != '-' && data[i] != '_')
+        if (!is_ice_char(data[i]) && data[i] != '-' && data[i] != '_') {
             return ERR_INVALID;
+        }
     }
     memcpy(out, data, len);
     out[len] = 0;
@@ -89,20 +91,26 @@ int ice_check_username(char *local_ufrag, char *remote_ufrag, const uint8_t *dat
     bool bad = false;
     size_t n = 0;
 
-    if (len < STUN_HEADER_LEN)
+    if (len < STUN_HEADER_LEN) {
         return ERR_TRUNCATED;
-    if (len > STUN_MAX_MESSAGE || demux_packet(data, len) != PACKET_STUN)
+    }
+    if (len > STUN_MAX_MESSAGE || demux_packet(data, len) != PACKET_STUN) {
         return ERR_INVALID;
-    if (!is_binding_request(data))
+    }
+    if (!is_binding_request(data)) {
         return ERR_UNSUPPORTED;
+    }
     const uint8_t *user = find_attribute(data, len, STUN_ATTRIBUTE_USERNAME, &n, &bad);
-    if (bad)
+    if (bad) {
         return ERR_TRUNCATED;
-    if (!user)
+    }
+    if (!user) {
         return ERR_NOT_FOUND;
+    }
     const uint8_t *colon = memchr(user, ':', n);
-    if (!colon)
+    if (!colon) {
         return ERR_INVALID;
+    }
     size_t local_len = (size_t)(colon - user);
     int r = copy_credential(local_ufrag, user, local_len);
     return r < 0 ? r : copy_credential(remote_ufrag, colon + 1, n - local_len - 1);
@@ -138,16 +146,21 @@ static int check_shape(struct ice_check *out, const uint8_t *data, size_t len,
     size_t n = 0;
     int r = ice_check_username(ufrag, out->remote_ufrag, data, len);
 
-    if (r == ERR_NOT_FOUND || r == ERR_UNSUPPORTED)
+    if (r == ERR_NOT_FOUND || r == ERR_UNSUPPORTED) {
         return ERR_INVALID;
-    if (r < 0)
+    }
+    if (r < 0) {
         return r;
-    if (strcmp(ufrag, local_ufrag) != 0)
+    }
+    if (strcmp(ufrag, local_ufrag) != 0) {
         return ERR_AUTH;
-    if (!find_attribute(data, len, STUN_ATTRIBUTE_MESSAGE_INTEGRITY, &n, &bad) || n != 20)
+    }
+    if (!find_attribute(data, len, STUN_ATTRIBUTE_MESSAGE_INTEGRITY, &n, &bad) || n != 20) {
         return bad ? ERR_TRUNCATED : ERR_INVALID;
-    if (!find_attribute(data, len, STUN_ATTRIBUTE_FINGERPRINT, &n, &bad) || n != 4)
+    }
+    if (!find_attribute(data, len, STUN_ATTRIBUTE_FINGERPRINT, &n, &bad) || n != 4) {
         return bad ? ERR_TRUNCATED : ERR_INVALID; /* RFC 8445 section 7.1: a check has one */
+    }
     return OK;
 }
 
@@ -174,21 +187,24 @@ int ice_check_verify(struct ice_check *out, const uint8_t *data, size_t len,
     memset(out, 0, sizeof *out);
     memset(&msg, 0, sizeof msg);
     int r = check_shape(out, data, len, local_ufrag);
-    if (r < 0)
+    if (r < 0) {
         return r;
+    }
     agent_init(&agent);
     r = verdict(
         stun_agent_validate(&agent, &msg, data, len, give_password, (void *)(uintptr_t)local_pwd));
-    if (r < 0 && r != ERR_UNSUPPORTED)
+    if (r < 0 && r != ERR_UNSUPPORTED) {
         return r;
+    }
     out->priority = stun_usage_ice_conncheck_priority(&msg);
     out->use_candidate = stun_usage_ice_conncheck_use_candidate(&msg);
     if (stun_message_find64(&msg, STUN_ATTRIBUTE_ICE_CONTROLLING, &out->tie_breaker) ==
-        STUN_MESSAGE_RETURN_SUCCESS)
+        STUN_MESSAGE_RETURN_SUCCESS) {
         out->controlling = true;
-    else if (stun_message_find64(&msg, STUN_ATTRIBUTE_ICE_CONTROLLED, &out->tie_breaker) !=
-             STUN_MESSAGE_RETURN_SUCCESS)
+    } else if (stun_message_find64(&msg, STUN_ATTRIBUTE_ICE_CONTROLLED, &out->tie_breaker) !=
+               STUN_MESSAGE_RETURN_SUCCESS) {
         out->tie_breaker = 0;
+    }
     return r;
 }
 
@@ -217,18 +233,21 @@ int ice_check_success(uint8_t *out, size_t cap, const uint8_t *request, size_t l
     StunMessage req, msg;
     struct sockaddr_storage addr;
 
-    if (!stun_is_request(request, len) || from_len > sizeof addr)
+    if (!stun_is_request(request, len) || from_len > sizeof addr) {
         return ERR_INVALID;
+    }
     memset(&addr, 0, sizeof addr);
     memcpy(&addr, from, from_len);
     agent_init(&agent);
     borrow_request(&req, &agent, request, len, local_pwd);
-    if (!stun_agent_init_response(&agent, &msg, out, cap, &req))
+    if (!stun_agent_init_response(&agent, &msg, out, cap, &req)) {
         return ERR_TOO_LARGE;
+    }
     StunMessageReturn r =
         stun_message_append_xor_addr(&msg, STUN_ATTRIBUTE_XOR_MAPPED_ADDRESS, &addr, from_len);
-    if (r == STUN_MESSAGE_RETURN_NOT_ENOUGH_SPACE)
+    if (r == STUN_MESSAGE_RETURN_NOT_ENOUGH_SPACE) {
         return ERR_TOO_LARGE;
+    }
     return r == STUN_MESSAGE_RETURN_SUCCESS ? finish(&agent, &msg) : ERR_INVALID;
 }
 
@@ -238,15 +257,17 @@ int ice_check_error(uint8_t *out, size_t cap, const uint8_t *request, size_t len
     StunAgent agent;
     StunMessage req, msg;
 
-    if (!stun_is_request(request, len) || code < 300 || code > 699)
+    if (!stun_is_request(request, len) || code < 300 || code > 699) {
         return ERR_INVALID;
+    }
     agent_init(&agent);
     borrow_request(&req, &agent, request, len, local_pwd);
     if (code == STUN_ERROR_UNKNOWN_ATTRIBUTE) {
         size_t n = stun_agent_build_unknown_attributes_error(&agent, &msg, out, cap, &req);
         return n > 0 ? (int)n : ERR_TOO_LARGE;
     }
-    if (!stun_agent_init_error(&agent, &msg, out, cap, &req, (StunError)code))
+    if (!stun_agent_init_error(&agent, &msg, out, cap, &req, (StunError)code)) {
         return ERR_TOO_LARGE;
+    }
     return finish(&agent, &msg);
 }

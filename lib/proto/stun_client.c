@@ -33,8 +33,9 @@ int ice_check_build(uint8_t *out, size_t cap, const uint8_t transaction[12], con
     StunMessage msg;
 
     agent_init(&agent);
-    if (!stun_agent_init_request(&agent, &msg, out, cap, STUN_BINDING))
+    if (!stun_agent_init_request(&agent, &msg, out, cap, STUN_BINDING)) {
         return ERR_TOO_LARGE;
+    }
     memcpy(out + 8, transaction, 12);
     bool ok = !use_candidate || stun_message_append_flag(&msg, STUN_ATTRIBUTE_USE_CANDIDATE) ==
                                     STUN_MESSAGE_RETURN_SUCCESS;
@@ -69,22 +70,27 @@ int ice_check_read_response(struct sockaddr_storage *mapped, socklen_t *mapped_l
     StunAgent agent;
     StunMessage msg;
 
-    if (demux_packet(data, len) != PACKET_STUN || memcmp(data + 8, transaction, 12) != 0)
+    if (demux_packet(data, len) != PACKET_STUN || memcmp(data + 8, transaction, 12) != 0) {
         return ERR_INVALID;
+    }
     memset(&msg, 0, sizeof msg);
     agent_init(&agent);
     remember_transaction(&agent, transaction, pwd);
     StunValidationStatus s = stun_agent_validate(&agent, &msg, data, len, NULL, NULL);
-    if (s == STUN_VALIDATION_UNAUTHORIZED || s == STUN_VALIDATION_UNAUTHORIZED_BAD_REQUEST)
+    if (s == STUN_VALIDATION_UNAUTHORIZED || s == STUN_VALIDATION_UNAUTHORIZED_BAD_REQUEST) {
         return ERR_AUTH;
-    if (s != STUN_VALIDATION_SUCCESS)
+    }
+    if (s != STUN_VALIDATION_SUCCESS) {
         return ERR_INVALID;
-    if (stun_message_get_class(&msg) == STUN_ERROR)
+    }
+    if (stun_message_get_class(&msg) == STUN_ERROR) {
         return stun_message_find_error(&msg, code) == STUN_MESSAGE_RETURN_SUCCESS ? ERR_STATE
                                                                                   : ERR_INVALID;
+    }
     if (stun_message_get_class(&msg) != STUN_RESPONSE ||
         stun_message_find_xor_addr(&msg, STUN_ATTRIBUTE_XOR_MAPPED_ADDRESS, mapped, mapped_len) !=
-            STUN_MESSAGE_RETURN_SUCCESS)
+            STUN_MESSAGE_RETURN_SUCCESS) {
         return ERR_INVALID;
+    }
     return OK;
 }

@@ -40,14 +40,16 @@ static void make_plan(struct plan *p, size_t cap, int64_t reference_us, const in
         enum symbol s = NOT_RECEIVED;
         if (arrival_us[i] != TWCC_LOST) {
             d = ticks_between(last_us, arrival_us[i]);
-            if (d < INT16_MIN || d > INT16_MAX)
+            if (d < INT16_MIN || d > INT16_MAX) {
                 return;
+            }
             s = d >= 0 && d <= 255 ? SMALL_DELTA : LARGE_DELTA;
             bytes = s;
         }
         size_t chunks = 2 * ((i + 1) / VECTOR_TWO + 1); /* the most that put_chunks may take */
-        if (HEADER_BYTES + chunks + p->delta_bytes + bytes + 3 > cap)
+        if (HEADER_BYTES + chunks + p->delta_bytes + bytes + 3 > cap) {
             return;
+        }
         p->symbol[i] = (uint8_t)s;
         p->delta[i] = (int16_t)d;
         p->delta_bytes += bytes;
@@ -60,8 +62,9 @@ static size_t run_length(const struct plan *p, size_t i)
 {
     size_t k = i + 1;
 
-    while (k < p->n && p->symbol[k] == p->symbol[i] && k - i < RUN_MAX)
+    while (k < p->n && p->symbol[k] == p->symbol[i] && k - i < RUN_MAX) {
         k++;
+    }
     return k - i;
 }
 
@@ -69,14 +72,16 @@ static size_t put_vector(struct writer *w, const struct plan *p, size_t i)
 {
     bool two_bits = false;
 
-    for (size_t k = i; k < p->n && k < i + VECTOR_ONE; k++)
+    for (size_t k = i; k < p->n && k < i + VECTOR_ONE; k++) {
         two_bits |= p->symbol[k] == LARGE_DELTA;
+    }
     size_t room = two_bits ? VECTOR_TWO : VECTOR_ONE;
     unsigned bits = two_bits ? 2 : 1;
     uint32_t chunk = two_bits ? 0xc000 : 0x8000;
     size_t n = p->n - i < room ? p->n - i : room;
-    for (size_t k = 0; k < n; k++)
+    for (size_t k = 0; k < n; k++) {
         chunk |= (uint32_t)p->symbol[i + k] << (14 - bits * (k + 1));
+    }
     writer_u16(w, (uint16_t)chunk);
     return n;
 }
@@ -99,10 +104,11 @@ static void put_chunks(struct writer *w, const struct plan *p)
 static void put_deltas(struct writer *w, const struct plan *p)
 {
     for (size_t i = 0; i < p->n; i++) {
-        if (p->symbol[i] == SMALL_DELTA)
+        if (p->symbol[i] == SMALL_DELTA) {
             writer_u8(w, (uint8_t)p->delta[i]);
-        else if (p->symbol[i] == LARGE_DELTA)
+        } else if (p->symbol[i] == LARGE_DELTA) {
             writer_u16(w, (uint16_t)p->delta[i]);
+        }
     }
 }
 
@@ -114,14 +120,17 @@ int twcc_build(uint8_t *out, size_t cap, uint32_t sender_ssrc, uint32_t media_ss
     struct writer w;
 
     size_t first = 0;
-    while (first < n && arrival_us[first] == TWCC_LOST)
+    while (first < n && arrival_us[first] == TWCC_LOST) {
         first++;
-    if (n > TWCC_MAX_PACKETS || first == n || arrival_us[first] < 0)
+    }
+    if (n > TWCC_MAX_PACKETS || first == n || arrival_us[first] < 0) {
         return ERR_INVALID;
+    }
     int64_t reference = arrival_us[first] / REFERENCE_US;
     make_plan(&p, cap, reference * REFERENCE_US, arrival_us, n);
-    if (p.n == 0)
+    if (p.n == 0) {
         return ERR_TOO_LARGE;
+    }
     writer_init(&w, out, cap);
     writer_u8(&w, 0x80 | RTCP_FMT_TWCC);
     writer_u8(&w, RTCP_RTPFB);
@@ -135,12 +144,15 @@ int twcc_build(uint8_t *out, size_t cap, uint32_t sender_ssrc, uint32_t media_ss
     put_chunks(&w, &p);
     put_deltas(&w, &p);
     size_t pad = (4 - w.len % 4) % 4; /* RFC 3550 padding, its count in the last byte */
-    if (pad > 0)
+    if (pad > 0) {
         out[0] |= 0x20;
-    for (size_t i = 1; i <= pad; i++)
+    }
+    for (size_t i = 1; i <= pad; i++) {
         writer_u8(&w, i == pad ? (uint8_t)pad : 0);
-    if (w.bad)
+    }
+    if (w.bad) {
         return ERR_TOO_LARGE;
+    }
     out[2] = (uint8_t)((w.len / 4 - 1) >> 8);
     out[3] = (uint8_t)(w.len / 4 - 1);
     *covered = p.n;
@@ -159,16 +171,19 @@ static uint8_t next_symbol(struct chunk_reader *r)
     while (r->at == r->len && !r->c->bad) {
         r->chunk = cursor_u16(r->c);
         r->at = 0;
-        if (!(r->chunk & 0x8000))
+        if (!(r->chunk & 0x8000)) {
             r->len = r->chunk & RUN_MAX;
-        else
+        } else {
             r->len = r->chunk & 0x4000 ? VECTOR_TWO : VECTOR_ONE;
+        }
     }
     size_t k = r->at++;
-    if (!(r->chunk & 0x8000))
+    if (!(r->chunk & 0x8000)) {
         return r->chunk >> 13 & 3;
-    if (r->chunk & 0x4000)
+    }
+    if (r->chunk & 0x4000) {
         return r->chunk >> (12 - 2 * k) & 3;
+    }
     return r->chunk >> (13 - k) & 1;
 }
 
@@ -179,10 +194,12 @@ static int find_deltas(struct cursor *deltas, const struct cursor *chunks, size_
     struct chunk_reader r = {.c = deltas};
     for (size_t i = 0; i < count; i++) {
         uint8_t s = next_symbol(&r);
-        if (deltas->bad)
+        if (deltas->bad) {
             return ERR_TRUNCATED;
-        if (s == RESERVED)
+        }
+        if (s == RESERVED) {
             return ERR_INVALID;
+        }
     }
     return OK;
 }
@@ -203,30 +220,37 @@ int twcc_parse(struct twcc_feedback *fb, struct twcc_status *out, size_t cap,
     struct cursor chunks, deltas;
     size_t stored = 0;
 
-    if (p->type != RTCP_RTPFB || p->count != RTCP_FMT_TWCC)
+    if (p->type != RTCP_RTPFB || p->count != RTCP_FMT_TWCC) {
         return ERR_INVALID;
+    }
     cursor_init(&chunks, p->body, p->len);
     read_head(fb, &chunks);
-    if (chunks.bad)
+    if (chunks.bad) {
         return ERR_TRUNCATED;
-    if (fb->count == 0)
+    }
+    if (fb->count == 0) {
         return ERR_INVALID;
+    }
     int r = find_deltas(&deltas, &chunks, fb->count);
-    if (r < 0)
+    if (r < 0) {
         return r;
+    }
     struct chunk_reader symbols = {.c = &chunks};
     int64_t at_us = fb->reference_us;
     for (size_t i = 0; i < fb->count; i++) {
         uint8_t s = next_symbol(&symbols);
-        if (s == SMALL_DELTA)
+        if (s == SMALL_DELTA) {
             at_us += (int64_t)cursor_u8(&deltas) * TICK_US;
-        else if (s == LARGE_DELTA)
+        } else if (s == LARGE_DELTA) {
             at_us += (int64_t)(int16_t)cursor_u16(&deltas) * TICK_US;
-        if (deltas.bad)
+        }
+        if (deltas.bad) {
             return ERR_TRUNCATED;
-        if (stored < cap)
+        }
+        if (stored < cap) {
             out[stored++] = (struct twcc_status){(uint16_t)(fb->base_seq + i), s != NOT_RECEIVED,
                                                  s != NOT_RECEIVED ? at_us : 0};
+        }
     }
     return (int)stored;
 }

@@ -15,8 +15,9 @@ static void read_extended(struct vp8_descriptor *d, struct cursor *c)
         uint8_t first = cursor_u8(c);
         d->picture_bits = first & 0x80 ? 15 : 7;
         d->picture_id = first & 0x7f;
-        if (first & 0x80)
+        if (first & 0x80) {
             d->picture_id = (uint16_t)(d->picture_id << 8 | cursor_u8(c));
+        }
     }
     if (flags & 0x40) {
         d->has_tl0 = true;
@@ -36,8 +37,9 @@ static void read_extended(struct vp8_descriptor *d, struct cursor *c)
 /* The frame header of a keyframe (RFC 6386 section 9.1): P bit 0, start code, then the size. */
 static void read_frame(struct vp8_descriptor *d, const uint8_t *p, size_t len)
 {
-    if (len < 1)
+    if (len < 1) {
         return;
+    }
     d->keyframe = (p[0] & 1) == 0;
     if (d->keyframe && len >= 10 && p[3] == 0x9d && p[4] == 0x01 && p[5] == 0x2a) {
         d->width = (uint16_t)((p[7] << 8 | p[6]) & 0x3fff);
@@ -56,13 +58,16 @@ int vp8_parse(struct vp8_descriptor *d, const uint8_t *payload, size_t len)
     d->start = first & 0x10;
     d->partition = first & 0x07;
     d->frame_start = d->start && d->partition == 0;
-    if (first & 0x80)
+    if (first & 0x80) {
         read_extended(d, &c);
-    if (c.bad)
+    }
+    if (c.bad) {
         return ERR_TRUNCATED;
+    }
     d->size = (uint8_t)c.pos;
-    if (d->frame_start)
+    if (d->frame_start) {
         read_frame(d, payload + c.pos, cursor_left(&c));
+    }
     return OK;
 }
 

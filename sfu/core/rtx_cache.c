@@ -20,7 +20,7 @@ struct rtx_cache *rtx_cache_new(size_t slots, int64_t max_age_us)
     while (n < slots && n < MAX_SLOTS) {
         n *= 2;
     }
-    struct rtx_cache *c = calloc(1, sizeof *c + n * sizeof c->slot[0]);
+    struct rtx_cache *c = calloc(1, sizeof *c + n * sizeof(struct packet *));
     if (!c) {
         return NULL;
     }

@@ -11,9 +11,8 @@ void sr_input(struct sr_source *s, struct sr_clock *c, const struct rtcp_sender_
     s->ntp = info->ntp;
     s->rtp_ts = info->rtp_ts;
     s->wall_us = wall_us;
-    if (!c->known || offset < c->offset_us) {
-        c->offset_us = offset;
-    } else if (offset - c->offset_us > 1000000) { /* their clock was set anew */
+    bool set_anew = offset - c->offset_us > 1000000; /* their clock was */
+    if (!c->known || offset < c->offset_us || set_anew) {
         c->offset_us = offset;
     } else {
         c->offset_us += offset - c->offset_us < DRIFT_US ? offset - c->offset_us : DRIFT_US;

@@ -74,7 +74,7 @@ size_t twcc_recorder_poll(struct twcc_recorder *t, uint32_t media_ssrc, uint8_t 
                           int64_t now_us)
 {
     int64_t arrival_us[TWCC_MAX_PACKETS];
-    size_t covered = 0;
+    size_t covered = 0; /* at most n */
 
     if (t->fresh == 0 || now_us < t->due_us) {
         return 0;
@@ -95,7 +95,7 @@ size_t twcc_recorder_poll(struct twcc_recorder *t, uint32_t media_ssrc, uint8_t 
         return 0;
     }
     t->feedback_count++;
-    for (size_t i = 0; i < covered; i++) {
+    for (size_t i = 0; i < covered && i < n; i++) {
         if (arrival_us[i] != TWCC_LOST && t->fresh > 0) {
             t->fresh--;
         }

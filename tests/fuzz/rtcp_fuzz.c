@@ -17,8 +17,9 @@ static void feedback(const struct rtcp_packet *p)
     uint16_t seqs[64];
 
     if (twcc_parse(&t, st, 1024, p) > 1024 || rtcp_parse_nack(&fb, seqs, 64, p) > 64 ||
-        rtcp_parse_fir(&fb, fir, 4, p) > 4)
+        rtcp_parse_fir(&fb, fir, 4, p) > 4) {
         abort();
+    }
     (void)rtcp_parse_pli(&fb, p);
     (void)rtcp_parse_remb(&remb, p);
 }
@@ -39,14 +40,18 @@ static void build(const uint8_t *data, size_t size)
         at[i] = data[i] % 5 == 0 ? TWCC_LOST : now;
     }
     int len = twcc_build(out, sizeof out, 1, 2, 65500, 1, at, n, &covered);
-    if (len < 0)
+    if (len < 0) {
         return;
+    }
     rtcp_iter_init(&it, out, (size_t)len);
-    if (rtcp_next(&it, &p) != 1 || twcc_parse(&fb, st, TWCC_MAX_PACKETS, &p) != (int)covered)
+    if (rtcp_next(&it, &p) != 1 || twcc_parse(&fb, st, TWCC_MAX_PACKETS, &p) != (int)covered) {
         abort();
-    for (size_t i = 0; i < covered; i++)
-        if (st[i].received != (at[i] != TWCC_LOST))
+    }
+    for (size_t i = 0; i < covered; i++) {
+        if (st[i].received != (at[i] != TWCC_LOST)) {
             abort();
+        }
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -23,16 +23,20 @@ static void rewrite(const struct rtp_header *h, const uint8_t *data)
                         .n_csrc = h->n_csrc,
                         .n_ext = h->n_ext};
 
-    for (size_t i = 0; i < h->n_csrc; i++)
+    for (size_t i = 0; i < h->n_csrc; i++) {
         o.csrc[i] = rtp_csrc(h, data, i);
-    for (size_t i = 0; i < h->n_ext; i++)
+    }
+    for (size_t i = 0; i < h->n_ext; i++) {
         o.ext[i] = (struct rtp_out_ext){h->ext[i].id, h->ext[i].len, data + h->ext[i].off};
+    }
     int n = rtp_out_write(&o, room, sizeof room);
-    if (n < 0 || n > RTP_MAX_PACKET)
+    if (n < 0 || n > RTP_MAX_PACKET) {
         return;
+    }
     if (rtp_parse(&again, room, (size_t)n) != OK || again.n_ext != h->n_ext ||
-        again.ssrc != h->ssrc || again.n_csrc != h->n_csrc)
+        again.ssrc != h->ssrc || again.n_csrc != h->n_csrc) {
         abort();
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -46,8 +50,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     (void)demux_packet(data, size);
     (void)rtp_parse_encrypted(&h, data, size);
-    if (rtp_parse(&h, data, size) != OK)
+    if (rtp_parse(&h, data, size) != OK) {
         return 0;
+    }
     for (unsigned id = 0; id < 16; id++) {
         (void)rtp_audio_level(&h, data, (uint8_t)id, &level, &voice);
         (void)rtp_transport_seq(&h, data, (uint8_t)id, &seq);

@@ -16,14 +16,16 @@ static const struct sdp_local local = {
     .candidate = {{"192.0.2.1", 7000, false}},
     .session_id = 1,
     .cname = "sotto",
+    .simulcast = true,
 };
 
 /* What we write we must be able to read. */
 static void must_parse(struct buf *text)
 {
     struct sdp *again = NULL;
-    if (text->len <= SDP_MAX_BYTES && sdp_parse(&again, buf_cstr(text), text->len) != OK)
+    if (text->len <= SDP_MAX_BYTES && sdp_parse(&again, buf_cstr(text), text->len) != OK) {
         abort();
+    }
     sdp_free(again);
 }
 
@@ -35,14 +37,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct sdp_slots slots = {.n_audio = 3, .n_video = 9};
     struct buf out;
 
-    if (sdp_parse(&s, (const char *)data, size) != OK)
+    if (sdp_parse(&s, (const char *)data, size) != OK) {
         return 0;
+    }
     buf_init(&out, 0);
-    if (sdp_write(&out, s) == OK)
+    if (sdp_write(&out, s) == OK) {
         must_parse(&out);
+    }
     buf_clear(&out);
-    if (sdp_answer_publish(&out, &publish, s, &local) == OK)
+    if (sdp_answer_publish(&out, &publish, s, &local) == OK) {
         must_parse(&out);
+    }
     (void)sdp_read_answer(&subscribe, s, &slots);
     slots = (struct sdp_slots){.n_audio = 1};
     (void)sdp_read_answer(&subscribe, s, &slots);

@@ -24,8 +24,9 @@ static void take(char *text)
 
     assert_non_null(text);
     int r = control_parse(&f, text, strlen(text), why, sizeof why);
-    if (r != OK)
+    if (r != OK) {
         fail_msg("%s: %s", text, why);
+    }
     free(text);
 }
 
@@ -154,8 +155,9 @@ static void expect(const char *text, int code)
     char why[64];
     int r = control_parse(&f, text, strlen(text), why, sizeof why);
 
-    if (r != code)
+    if (r != code) {
         fail_msg("%d for %s", r, text);
+    }
     assert_null(f.root);
     assert_true(why[0] != 0);
 }
@@ -199,8 +201,9 @@ static void refuses(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         expect(bad[i], ERR_INVALID);
+    }
 }
 
 static void unknown_type_keeps_its_id(void **state)
@@ -222,8 +225,9 @@ static void bounds(void **state)
     struct buf many;
     buf_init(&many, 0);
     buf_append_str(&many, "{\"t\":\"speakers\",\"room\":\"" ROOM "\",\"speakers\":[");
-    for (int i = 0; i < 17; i++)
+    for (int i = 0; i < 17; i++) {
         buf_printf(&many, "%s{\"participant\":1,\"level\":1}", i ? "," : "");
+    }
     buf_append_str(&many, "]}");
     assert_int_equal(control_parse(&f, buf_cstr(&many), many.len, NULL, 0), ERR_INVALID);
     buf_free(&many);

@@ -31,8 +31,9 @@ static void too_short_or_strange_is_unknown(void **state)
     uint8_t rtp[12] = {0x80, 96}, dtls[13] = {22}, other[20] = {70};
 
     (void)state;
-    for (size_t n = 0; n < 20; n++)
+    for (size_t n = 0; n < 20; n++) {
         assert_int_equal(demux_packet(stun, n), PACKET_UNKNOWN);
+    }
     assert_int_equal(demux_packet(stun, 24), PACKET_UNKNOWN); /* length says 0 */
     stun[3] = 4;
     assert_int_equal(demux_packet(stun, 24), PACKET_STUN);

@@ -67,8 +67,9 @@ static void refuses(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        if (parse(&e, bad[i]) != ERR_INVALID)
+        if (parse(&e, bad[i]) != ERR_INVALID) {
             fail_msg("taken: %s", bad[i]);
+        }
         assert_null(e.root);
         assert_null(e.data);
     }

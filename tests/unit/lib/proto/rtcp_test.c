@@ -116,8 +116,9 @@ static void every_truncation(void **state)
         int r;
         memcpy(copy, p, n);
         rtcp_iter_init(&it, copy, n);
-        while ((r = rtcp_next(&it, &k)) > 0)
+        while ((r = rtcp_next(&it, &k)) > 0) {
             try_all(&k);
+        }
         assert_true(r == 0 || r == ERR_TRUNCATED);
         whole += r == 0;
         free(copy);
@@ -208,8 +209,9 @@ static void writer_says_when_full(void **state)
     size_t len = compound(p, sizeof p);
 
     (void)state;
-    for (size_t cap = 0; cap < len; cap++)
+    for (size_t cap = 0; cap < len; cap++) {
         assert_int_equal(compound(p, cap), 0);
+    }
 }
 
 static void clocks(void **state)

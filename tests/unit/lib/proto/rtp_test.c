@@ -125,10 +125,11 @@ static void every_truncation_is_an_error_or_a_shorter_payload(void **state)
     for (size_t n = 0; n < sizeof one_byte; n++) {
         uint8_t *p = exact(one_byte, n);
         int r = rtp_parse(&h, p, n);
-        if (n < sizeof one_byte - 3)
+        if (n < sizeof one_byte - 3) {
             assert_int_equal(r, ERR_TRUNCATED);
-        else
+        } else {
             assert_int_equal(r, OK);
+        }
         free(p);
     }
 }
@@ -205,8 +206,9 @@ static void writer_refuses(void **state)
     struct rtp_out o = {.pt = 96, .n_ext = 1, .ext = {{1, 1, &one}}};
 
     (void)state;
-    for (size_t cap = 0; cap < rtp_out_size(&o); cap++)
+    for (size_t cap = 0; cap < rtp_out_size(&o); cap++) {
         assert_int_equal(rtp_out_write(&o, p, cap), ERR_TOO_LARGE);
+    }
     o.ext[0].id = 0;
     assert_int_equal(rtp_out_write(&o, p, sizeof p), ERR_INVALID);
     o = (struct rtp_out){.n_csrc = 16};
@@ -302,8 +304,9 @@ static void abs_send_time_is_6_18_fixed_point(void **state)
 static void uris_have_kinds(void **state)
 {
     (void)state;
-    for (int i = 0; i < RTP_EXT_KINDS; i++)
+    for (int i = 0; i < RTP_EXT_KINDS; i++) {
         assert_int_equal(rtp_ext_kind_of(rtp_ext_uri((enum rtp_ext_kind)i)), i);
+    }
     assert_int_equal(rtp_ext_kind_of("urn:x"), -1);
 }
 

@@ -12,7 +12,7 @@
 #include "lib/base/err.h"
 #include "lib/proto/sdp_publish.h"
 
-static const struct sdp_local local = {
+static struct sdp_local local = {
     .ice_ufrag = "srvU",
     .ice_pwd = "srvpwdsrvpwdsrvpwdsrvpwd",
     .fingerprint = {0xab, 0xcd},
@@ -145,7 +145,9 @@ static void simulcast_and_rejected_lines(void **state)
 
     (void)state;
     buf_init(&out, 0);
+    local.simulcast = true;
     assert_int_equal(answer(&out, &p, text, NULL, NULL), OK);
+    local.simulcast = false;
     assert_int_equal(p.n_tracks, 3);
     assert_int_equal(p.track[1].n_rids, 3);
     assert_string_equal(p.track[1].rid[0], "q");
@@ -161,6 +163,24 @@ static void simulcast_and_rejected_lines(void **state)
     assert_string_equal(a->media[3].mid, "3");
     assert_string_equal(a->media[3].formats, "webrtc-datachannel");
     sdp_free(a);
+    buf_free(&out);
+    free(text);
+}
+
+static void simulcast_is_declined_by_default(void **state)
+{
+    size_t len;
+    char *text = load("firefox_simulcast", &len);
+    struct sdp_publish p;
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 0);
+    assert_int_equal(answer(&out, &p, text, NULL, NULL), OK);
+    assert_int_equal(p.n_tracks, 1);
+    assert_int_equal(p.track[0].n_rids, 0);
+    assert_null(strstr(buf_cstr(&out), "simulcast"));
+    assert_null(strstr(buf_cstr(&out), "a=rid"));
     buf_free(&out);
     free(text);
 }
@@ -258,18 +278,21 @@ static void many_lines(void **state)
     buf_init(&text, 0);
     buf_init(&out, 0);
     buf_append_str(&text, "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\na=group:BUNDLE");
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         buf_printf(&text, " %d", i);
+    }
     buf_append_str(&text,
                    "\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=setup:actpass"
                    "\r\na=fingerprint:sha-256 ");
-    for (int i = 0; i < 32; i++)
+    for (int i = 0; i < 32; i++) {
         buf_printf(&text, "%s%02x", i ? ":" : "", i);
-    for (int i = 0; i < 20; i++)
+    }
+    for (int i = 0; i < 20; i++) {
         buf_printf(&text,
                    "\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:%d\r\na=rtcp-mux\r\n"
                    "a=rtpmap:96 VP8/90000",
                    i);
+    }
     buf_append_str(&text, "\r\n");
     assert_int_equal(sdp_parse(&offer, buf_cstr(&text), text.len), OK);
     assert_int_equal(sdp_answer_publish(&out, &p, offer, &local), OK);
@@ -291,6 +314,7 @@ int main(void)
         cmocka_unit_test(answers_chromium),
         cmocka_unit_test(answers_firefox),
         cmocka_unit_test(simulcast_and_rejected_lines),
+        cmocka_unit_test(simulcast_is_declined_by_default),
         cmocka_unit_test(setup_follows_the_offer),
         cmocka_unit_test(refuses_what_cannot_be_answered),
         cmocka_unit_test(without_rtx_or_feedback),

@@ -26,10 +26,12 @@ static const struct sdp_local local = {
 static struct sdp_slots make_slots(void)
 {
     struct sdp_slots s = {.n_audio = 3, .n_video = 9};
-    for (uint32_t i = 0; i < 3; i++)
+    for (uint32_t i = 0; i < 3; i++) {
         s.audio[i].ssrc = 1000 + i;
-    for (uint32_t i = 0; i < 9; i++)
+    }
+    for (uint32_t i = 0; i < 9; i++) {
         s.video[i] = (struct sdp_slot){2000 + i, 3000 + i};
+    }
     return s;
 }
 
@@ -151,9 +153,10 @@ static void reads_chromium(void **state)
         assert_false(r.audio[i].rtx);
         assert_int_equal(r.audio[i].ext.id[RTP_EXT_AUDIO_LEVEL], SDP_SLOT_EXT_AUDIO_LEVEL);
     }
-    for (size_t i = 0; i < 9; i++)
+    for (size_t i = 0; i < 9; i++) {
         assert_true(r.video[i].accepted && r.video[i].rtx && r.video[i].nack &&
                     r.video[i].transport_cc);
+    }
     assert_false(r.video[9].accepted);
 }
 

@@ -218,8 +218,9 @@ static void refuses_broken_grammar(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct sdp *s = NULL;
-        if (parse(&s, bad[i]) != ERR_INVALID)
+        if (parse(&s, bad[i]) != ERR_INVALID) {
             fail_msg("taken: %s", bad[i]);
+        }
         assert_null(s);
     }
     struct sdp *s = NULL;
@@ -297,8 +298,9 @@ static void fingerprints(void **state)
     assert_int_equal(sdp_fingerprint_sha256(fp, s, &s->media[0]), ERR_INVALID);
     sdp_free(s);
     char text[256] = HEAD "m=audio 9 X 1\r\na=fingerprint:sha-256 ";
-    for (int i = 0; i < 32; i++)
+    for (int i = 0; i < 32; i++) {
         snprintf(text + strlen(text), 4, "%02x%s", i, i < 31 ? "-" : "");
+    }
     assert_int_equal(parse(&s, text), OK);
     assert_int_equal(sdp_fingerprint_sha256(fp, s, &s->media[0]), ERR_INVALID);
     sdp_free(s);

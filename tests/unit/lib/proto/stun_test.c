@@ -126,8 +126,9 @@ static void check_answer(const struct sockaddr *from, socklen_t from_len)
     assert_int_equal(ice_check_read_response(&mapped, &mapped_len, &code, a, (size_t)len,
                                              transaction, "wrong-password-wrong-pwd"),
                      ERR_AUTH);
-    for (size_t cap = 0; cap < (size_t)len; cap++)
+    for (size_t cap = 0; cap < (size_t)len; cap++) {
         assert_true(ice_check_success(a, cap, p, n, PWD, from, from_len) < 0);
+    }
 }
 
 static void success_carries_the_address(void **state)

@@ -82,8 +82,9 @@ static void small_buffer_covers_less(void **state)
     size_t covered = 0;
 
     (void)state;
-    for (size_t i = 0; i < 200; i++)
+    for (size_t i = 0; i < 200; i++) {
         at[i] = 1000000 + (int64_t)i * 1000;
+    }
     int len = twcc_build(p, sizeof p, 1, 2, 0, 0, at, 200, &covered);
     assert_true(len > 0 && len <= 60);
     assert_true(covered > 10 && covered < 40);

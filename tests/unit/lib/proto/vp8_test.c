@@ -61,10 +61,12 @@ static void every_truncation(void **state)
         uint8_t *copy = malloc(n ? n : 1);
         memcpy(copy, full, n);
         assert_int_equal(vp8_parse(&d, copy, n), n < 6 ? ERR_TRUNCATED : OK);
-        if (n == 6)
+        if (n == 6) {
             assert_false(d.keyframe);
-        if (n >= 6 && n < 16)
+        }
+        if (n >= 6 && n < 16) {
             assert_int_equal(d.width, 0);
+        }
         free(copy);
     }
 }

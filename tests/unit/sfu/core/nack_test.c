@@ -67,8 +67,9 @@ static void gives_up_after_tries_or_age(void **state)
     (void)state;
     nack_received(&n, 1, 0);
     nack_received(&n, 3, 0);
-    for (int i = 0; i < NACK_MAX_TRIES; i++, now += NACK_MIN_GAP_US)
+    for (int i = 0; i < NACK_MAX_TRIES; i++, now += NACK_MIN_GAP_US) {
         assert_int_equal(nack_poll(&n, seqs, 10, now, 1), 1);
+    }
     assert_false(n.keyframe_wanted);
     assert_int_equal(nack_poll(&n, seqs, 10, now, 1), 0);
     assert_true(n.keyframe_wanted);

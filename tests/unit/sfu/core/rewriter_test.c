@@ -106,11 +106,13 @@ static void finds_the_way_back(void **state)
 
     (void)state;
     assert_int_equal(rewriter_unmap(&r, 1000, &source, &seq), ERR_NOT_FOUND);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 5; i++) {
         rewriter_map(&r, 7, 65534 + i, 1000 + (uint32_t)i, 0, &v, &out);
+    }
     struct rewritten first = out;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         rewriter_map(&r, 8, 500 + i, 9, 10, &v, &out);
+    }
     assert_int_equal(rewriter_unmap(&r, 1004, &source, &seq), OK);
     assert_int_equal(source, 7);
     assert_int_equal(seq, 65538);
@@ -131,8 +133,9 @@ static void remembers_the_last_segments_only(void **state)
     int64_t seq;
 
     (void)state;
-    for (uint32_t i = 0; i < REWRITER_SEGMENTS + 4; i++)
+    for (uint32_t i = 0; i < REWRITER_SEGMENTS + 4; i++) {
         map(i, 10, 0, 0);
+    }
     assert_int_equal(rewriter_unmap(&r, 1003, &source, &seq), ERR_NOT_FOUND);
     assert_int_equal(rewriter_unmap(&r, 1004, &source, &seq), OK);
     assert_int_equal(source, 4);
@@ -173,10 +176,12 @@ static void random_walk(void **state)
         rng = rng * 1664525 + 1013904223;
         uint32_t k = rng >> 16;
         now += 5000;
-        if (k % 200 == 0)
+        if (k % 200 == 0) {
             source = k % 4;
-        if (k % 300 == 1)
+        }
+        if (k % 300 == 1) {
             rewriter_detach(&r);
+        }
         in[source] += 1 + (k % 37 == 0);
         if (k % 41 == 0) {
             rewriter_skip(&r, source, in[source]);

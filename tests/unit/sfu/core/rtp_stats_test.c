@@ -24,9 +24,11 @@ static void counts_losses(void **state)
 {
     (void)state;
     assert_false(rtp_stats_report(&s, &rep, 0));
-    for (int i = 0; i < 100; i++)
-        if (i % 4 != 3)
+    for (int i = 0; i < 100; i++) {
+        if (i % 4 != 3) {
             rtp_stats_input(&s, FIRST + i, (uint32_t)i * 3000, 100, i * 33333);
+        }
+    }
     assert_true(rtp_stats_report(&s, &rep, 4000000));
     assert_int_equal(rep.ssrc, 42);
     assert_int_equal(rep.highest_seq, 98);
@@ -35,8 +37,9 @@ static void counts_losses(void **state)
     assert_int_equal(rep.lsr, 0);
     assert_int_equal(rep.dlsr, 0);
     assert_int_equal(rtp_stats_lost(&s), 24);
-    for (int i = 99; i < 109; i++)
+    for (int i = 99; i < 109; i++) {
         rtp_stats_input(&s, FIRST + i, (uint32_t)i * 3000, 100, i * 33333);
+    }
     assert_true(rtp_stats_report(&s, &rep, 4000000));
     assert_int_equal(rep.fraction_lost, 0); /* of this interval only */
     assert_int_equal(rep.cumulative_lost, 24);
@@ -45,8 +48,9 @@ static void counts_losses(void **state)
 static void duplicates_make_negative_loss(void **state)
 {
     (void)state;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         rtp_stats_input(&s, FIRST, 0, 100, 0);
+    }
     assert_true(rtp_stats_report(&s, &rep, 0));
     assert_int_equal(rep.cumulative_lost, -2);
     assert_int_equal(rep.fraction_lost, 0);
@@ -67,12 +71,14 @@ static void rollovers_show_in_the_report(void **state)
 static void jitter_follows_the_rfc(void **state)
 {
     (void)state;
-    for (int i = 0; i < 50; i++) /* exactly on time */
+    for (int i = 0; i < 50; i++) { /* exactly on time */
         rtp_stats_input(&s, FIRST + i, (uint32_t)i * 900, 100, (int64_t)i * 10000);
+    }
     assert_int_equal(rtp_stats_jitter_us(&s), 0);
-    for (int i = 50; i < 1000; i++) /* every other one 5 ms late: |D| is 5 ms each time */
+    for (int i = 50; i < 1000; i++) { /* every other one 5 ms late: |D| is 5 ms each time */
         rtp_stats_input(&s, FIRST + i, (uint32_t)i * 900, 100,
                         (int64_t)i * 10000 + (i % 2 ? 5000 : 0));
+    }
     assert_true(rtp_stats_jitter_us(&s) > 4800 && rtp_stats_jitter_us(&s) <= 5000);
     assert_true(rtp_stats_report(&s, &rep, 0));
     assert_int_equal(rep.jitter, (uint32_t)(s.jitter_q4 >> 4));

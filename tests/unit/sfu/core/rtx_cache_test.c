@@ -44,8 +44,9 @@ static void finds_by_number(void **state)
     (void)state;
     assert_null(rtx_cache_get(cache, 5, 0));
     assert_null(rtx_cache_get_seq(cache, 5, 0));
-    for (int64_t s = 65530; s < 65540; s++)
+    for (int64_t s = 65530; s < 65540; s++) {
         put(s, 100);
+    }
     assert_int_equal(rtx_cache_count(cache), 10);
     assert_int_equal(rtx_cache_get(cache, 65535, 100)->ext_seq, 65535);
     assert_int_equal(rtx_cache_get_seq(cache, 65535, 100)->ext_seq, 65535);
@@ -58,8 +59,9 @@ static void finds_by_number(void **state)
 static void window_moves_on(void **state)
 {
     (void)state;
-    for (int64_t s = 100; s < 140; s++)
+    for (int64_t s = 100; s < 140; s++) {
         put(s, 100);
+    }
     assert_int_equal(rtx_cache_count(cache), 16);
     assert_null(rtx_cache_get(cache, 123, 100));
     assert_non_null(rtx_cache_get(cache, 124, 100));
@@ -125,17 +127,20 @@ static void random_walk(void **state)
     for (int i = 0; i < 200000; i++) {
         rng = rng * 1664525 + 1013904223;
         uint32_t r = rng >> 16;
-        if (r % 50 == 0)
+        if (r % 50 == 0) {
             at += 40;
-        else
+        } else {
             at += (int64_t)(r % 5) - 1;
+        }
         put(at, i);
         struct packet *k = rtx_cache_get(cache, at, i);
         assert_true(!k || k->ext_seq == at);
-        if (r % 97 == 0)
+        if (r % 97 == 0) {
             rtx_cache_evict_oldest(cache);
-        if (r % 101 == 0)
+        }
+        if (r % 101 == 0) {
             rtx_cache_expire(cache, i + AGE_US - 5);
+        }
         assert_true(rtx_cache_count(cache) <= 16);
         assert_int_equal(packet_pool_available(pool), 64 - rtx_cache_count(cache));
     }

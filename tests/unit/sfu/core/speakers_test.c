@@ -19,9 +19,11 @@ static int setup(void **state)
     (void)state;
     s = speakers_new(8);
     now = 1000000;
-    for (uint32_t i = 1; i <= 5; i++)
-        if (speakers_add(s, i) != OK)
+    for (uint32_t i = 1; i <= 5; i++) {
+        if (speakers_add(s, i) != OK) {
             return 1;
+        }
+    }
     return 0;
 }
 
@@ -39,10 +41,12 @@ static int talk(const uint8_t level[5], int64_t for_us)
     int changes = 0;
 
     for (int64_t end = now + for_us; now < end; now += PACKET_US) {
-        for (uint32_t i = 0; i < 5; i++)
+        for (uint32_t i = 0; i < 5; i++) {
             speakers_input(s, i + 1, level[i], level[i] < 60, now);
-        if (now >= speakers_deadline(s))
+        }
+        if (now >= speakers_deadline(s)) {
             changes += speakers_tick(s, now);
+        }
     }
     return changes;
 }
@@ -133,8 +137,9 @@ static void ends_when_packets_stop(void **state)
 {
     (void)state;
     talk((uint8_t[]){30, 127, 127, 127, 127}, 1000000);
-    for (int i = 0; i < 30; i++, now += SPEAKERS_TICK_US)
+    for (int i = 0; i < 30; i++, now += SPEAKERS_TICK_US) {
         (void)speakers_tick(s, now);
+    }
     assert_int_equal(dominant(), 0);
 }
 
@@ -178,8 +183,9 @@ static void joining_and_leaving(void **state)
     speakers_remove(s, 99);
     uint32_t rank[8];
     assert_int_equal(speakers_rank(s, 0, rank, 8), 3);
-    for (uint32_t i = 10; i < 15; i++)
+    for (uint32_t i = 10; i < 15; i++) {
         assert_int_equal(speakers_add(s, i), OK);
+    }
     assert_int_equal(speakers_add(s, 10), OK);
     assert_int_equal(speakers_add(s, 77), ERR_LIMIT);
     assert_int_equal(speakers_rank(s, 0, rank, 8), 8);

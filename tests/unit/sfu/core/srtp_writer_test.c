@@ -29,8 +29,9 @@ static uint32_t rng(void)
 
 static void fill(uint8_t *p, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         p[i] = (uint8_t)rng();
+    }
 }
 
 static srtp_t reference(enum srtp_profile profile, uint8_t *key_and_salt, uint32_t ssrc)
@@ -69,12 +70,14 @@ static size_t random_packet(uint8_t *p, size_t *header_len, uint16_t seq, uint32
 
     fill(ext_data, sizeof ext_data);
     o.n_csrc = (uint8_t)(rng() % 4 == 0 ? rng() % 16 : 0);
-    for (size_t i = 0; i < o.n_csrc; i++)
+    for (size_t i = 0; i < o.n_csrc; i++) {
         o.csrc[i] = rng();
+    }
     o.n_ext = (uint8_t)(rng() % 4);
-    for (size_t i = 0; i < o.n_ext; i++)
+    for (size_t i = 0; i < o.n_ext; i++) {
         o.ext[i] =
             (struct rtp_out_ext){(uint8_t)(1 + rng() % 14), (uint8_t)(1 + rng() % 20), ext_data};
+    }
     int n = rtp_out_write(&o, p, CAP);
     assert_true(n >= 12);
     size_t payload = rng() % 8 == 0 ? rng() % 3 : rng() % 1200;
@@ -223,7 +226,8 @@ int main(void)
         cmocka_unit_test(late_packet_across_the_rollover),
         cmocka_unit_test(refuses_bad_arguments),
     };
-    if (srtp_init() != srtp_err_status_ok)
+    if (srtp_init() != srtp_err_status_ok) {
         return 1;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

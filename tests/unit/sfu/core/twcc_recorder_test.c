@@ -27,8 +27,9 @@ static int poll_one(struct twcc_feedback *fb, int64_t now_us)
     struct rtcp_packet k;
     size_t len = twcc_recorder_poll(&t, 2, p, sizeof p, now_us);
 
-    if (len == 0)
+    if (len == 0) {
         return 0;
+    }
     rtcp_iter_init(&it, p, len);
     assert_int_equal(rtcp_next(&it, &k), 1);
     return twcc_parse(fb, st, TWCC_MAX_PACKETS, &k);
@@ -82,8 +83,9 @@ static void small_packets_go_on_where_they_ended(void **state)
     size_t len;
 
     (void)state;
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 100; i++) {
         twcc_recorder_input(&t, (uint16_t)i, 1000000 + i);
+    }
     while ((len = twcc_recorder_poll(&t, 2, p, 60, 1050000)) > 0) {
         rtcp_iter_init(&it, p, len);
         assert_int_equal(rtcp_next(&it, &k), 1);
@@ -124,8 +126,9 @@ static void every_number_is_told_once(void **state)
             arrived[i] = 1;
             twcc_recorder_input(&t, (uint16_t)i, now);
         }
-        if (now < twcc_recorder_deadline(&t))
+        if (now < twcc_recorder_deadline(&t)) {
             continue;
+        }
         int n;
         while ((n = poll_one(&fb, now)) > 0) {
             for (int k = 0; k < n; k++) {
@@ -137,8 +140,9 @@ static void every_number_is_told_once(void **state)
             }
         }
     }
-    for (int64_t i = 0; i < unwrapped; i++)
+    for (int64_t i = 0; i < unwrapped; i++) {
         assert_int_equal(told[i], 1);
+    }
     assert_true(unwrapped > 199000);
 }
 
