@@ -89,8 +89,9 @@ struct call_participant {
     struct id device_id; /* the joined device */
     bool online;         /* that device has a socket */
     bool media_connected;
-    bool audio, video;         /* what it says that it sends */
-    int accepts_pending;       /* CALL_WRITE_ACCEPTs without an answer yet */
+    bool audio, video;   /* what it says that it sends */
+    int accepts_pending; /* CALL_WRITE_ACCEPTs without an answer yet */
+    unsigned stay;       /* counts his leavings: an accept asked for before one is void after */
     int64_t ring_deadline_us;  /* while ringing */
     int64_t grace_deadline_us; /* while joined and offline; else 0 */
     int candidates;            /* relayed since the device's last description */
@@ -185,7 +186,8 @@ struct call_event {
     bool kept, connected;     /* SFU_UP; MEDIA_CONNECTED */
     int set_audio, set_video; /* UPDATE: 1, 0, or -1 for unchanged */
     int number;
-    int rtt_ms; /* STATS, -1: not told */
+    unsigned stay; /* ACCEPT_COMMITTED: as CALL_WRITE_ACCEPT had it */
+    int rtt_ms;    /* STATS, -1: not told */
     double loss_percent;
     enum call_path path;
     enum call_policy policy;
@@ -248,6 +250,7 @@ struct call_effect {
     int party;                    /* index of whom it is about, -1 */
     enum call_fallback_reason fallback;
     enum call_party_state party_state; /* WRITE_PARTY */
+    unsigned stay;                     /* WRITE_ACCEPT */
     bool video;                        /* WRITE_ACCEPT, CALL_ACCEPTED */
     const char *payload;
 };

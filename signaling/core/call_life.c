@@ -74,6 +74,7 @@ void call_end_if_over(struct call_ctx *x, enum call_reason reason)
 void call_leave(struct call_ctx *x, struct call_participant *p, enum call_party_state state)
 {
     p->state = state;
+    p->stay++;
     p->grace_deadline_us = 0;
     p->media_connected = false;
     call_fx_device(x, CALL_RELEASE, &p->user_id, &p->device_id);

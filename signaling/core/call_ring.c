@@ -128,6 +128,7 @@ static void ask_to_join(struct call_ctx *x, struct call_participant *p)
     e->user_id = p->user_id;
     e->device_id = x->ev->device_id;
     e->party = call_index(x->c, p);
+    e->stay = p->stay;
     e->video = x->ev->video;
     e->payload = x->ev->payload;
 }
@@ -192,8 +193,13 @@ void call_rule_accept_won(struct call_ctx *x)
         return;
     }
     p->accepts_pending -= p->accepts_pending > 0;
-    if (p->state == PARTY_JOINED) {
-        call_reply_error(x, CALL_E_CONFLICT);
+    if (p->state == PARTY_JOINED && id_equal(&p->device_id, &x->ev->device_id)) {
+        call_reply_ok(x); /* asked twice */
+        return;
+    }
+    if (p->state == PARTY_JOINED || p->stay != x->ev->stay) {
+        call_reply_error(x, CALL_E_CONFLICT); /* he has left since; the row says so too, or will */
+        call_end_if_over(x, CALL_COMPLETED);
         return;
     }
     bool answered = p->state == PARTY_RINGING;

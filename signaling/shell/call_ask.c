@@ -180,6 +180,7 @@ struct ask {
     struct id call_id, user_id, device_id;
     struct call_request *rq; /* NULL: nobody waits */
     bool video;
+    unsigned stay;
     char *payload;
 };
 
@@ -195,6 +196,7 @@ static struct ask *ask_new(struct call_entry *en, const struct call_effect *fx)
                       .device_id = fx->device_id,
                       .rq = (struct call_request *)fx->request,
                       .video = fx->video,
+                      .stay = fx->stay,
                       .payload = fx->payload != NULL ? strdup(fx->payload) : NULL};
     calls_ref(en->s);
     return a;
@@ -221,6 +223,7 @@ static void accept_answer(struct ask *a, int err, const char *outcome, int numbe
                             .device_id = a->device_id,
                             .video = a->video,
                             .number = number,
+                            .stay = a->stay,
                             .payload = a->payload};
     if (err != OK) {
         ev.error = error_of(err);

@@ -113,7 +113,10 @@ static inline void stage_start(struct stage *s, int n)
 /* The database's answer to an accept of device d of user u. */
 static inline void stage_committed(struct stage *s, int u, int d)
 {
+    struct id user = stage_id(u, 0);
+    const struct call_participant *p = call_party(s->c, &user);
     stage_step(s, (struct call_event){.type = CALL_ACCEPT_COMMITTED,
+                                      .stay = p != NULL ? p->stay : 0,
                                       .request = ++s->request,
                                       .user_id = stage_id(u, 0),
                                       .device_id = stage_id(u, d),

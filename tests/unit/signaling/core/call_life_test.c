@@ -75,11 +75,33 @@ static void one_leaves_and_comes_back(void **state)
                                        .user_id = user,
                                        .device_id = stage_id(2, 3),
                                        .online = true,
+                                       .stay = call_party(s.c, &user)->stay,
                                        .number = number});
     assert_ok(&s);
     assert_int_equal(stage_messages(&s, MSG_CALL_ACCEPTED), 0);
     assert_int_equal(stage_messages(&s, MSG_PARTICIPANT_JOINED), 2);
     assert_int_equal(call_party(s.c, &user)->number, number);
+    stage_close(&s);
+}
+
+static void an_accept_from_before_he_left_is_void(void **state)
+{
+    (void)state;
+    struct stage s;
+    stage_start(&s, 2);
+    stage_accept(&s, 2, 1);
+    stage_ask(&s, CALL_ACCEPT, 1, 1);
+    stage_ask(&s, CALL_ACCEPT, 1, 1); /* the frame came twice */
+    stage_committed(&s, 1, 1);
+    stage_ask(&s, CALL_HANG_UP, 1, 1);
+    stage_step(&s, (struct call_event){.type = CALL_ACCEPT_COMMITTED,
+                                       .request = 79,
+                                       .user_id = stage_id(1, 0),
+                                       .device_id = stage_id(1, 1),
+                                       .online = true,
+                                       .number = 3});
+    assert_error(&s, CALL_E_CONFLICT);
+    assert_int_equal(call_count(s.c, PARTY_JOINED), 2);
     stage_close(&s);
 }
 
@@ -252,6 +274,7 @@ int main(void)
         cmocka_unit_test(a_group_ends_when_one_is_left),
         cmocka_unit_test(a_group_waits_for_those_who_still_ring),
         cmocka_unit_test(one_leaves_and_comes_back),
+        cmocka_unit_test(an_accept_from_before_he_left_is_void),
         cmocka_unit_test(the_last_but_one_waits_for_a_join_under_way),
         cmocka_unit_test(a_lost_socket_has_the_grace_to_return),
         cmocka_unit_test(a_lost_caller_ends_the_ring),
