@@ -30,14 +30,15 @@ export function dayOf(
   language: string,
   words: { today: string; yesterday: string },
   now = new Date(),
+  short = false,
 ): string {
   const midnight = new Date(now.getFullYear(), now.getMonth(), now.getDate()).getTime();
   if (at.getTime() >= midnight) return words.today;
   if (at.getTime() >= midnight - 86_400_000) return words.yesterday;
   return at.toLocaleDateString(language, {
-    weekday: "long",
+    ...(short ? {} : { weekday: "long" }),
     day: "numeric",
-    month: "long",
+    month: short ? "short" : "long",
     ...(at.getFullYear() === now.getFullYear() ? {} : { year: "numeric" }),
   });
 }

@@ -67,6 +67,7 @@ function ringing(): Call {
       createPeer: () => {
         throw new Error("no media here");
       },
+      iceServers: () => Promise.resolve([]),
       createMedia: () => new LocalMedia(undefined),
       now: () => 0,
       options: DEFAULT_CALL_OPTIONS,
@@ -189,11 +190,11 @@ const record = (more: Partial<CallRecord>): CallRecord => ({
 });
 
 test("history tells in words what became of a call", async () => {
-  expect(describeCall(record({}), "me")).toBe("Video call · 4 min 7 s · direct");
+  expect(describeCall(record({}), "me")).toBe("4 min 7 s · direct");
   const unanswered = { reason: "missed", path: null, answeredAt: null, durationSeconds: 0 };
-  expect(describeCall(record(unanswered), "me")).toBe("Video call · no answer");
+  expect(describeCall(record(unanswered), "me")).toBe("no answer");
   const theirs = record({ ...unanswered, initiatorId: "bob", media: "audio" });
-  expect(describeCall(theirs, "me")).toBe("Audio call · missed");
+  expect(describeCall(theirs, "me")).toBe("missed");
   expect(isMissed(theirs, "me")).toBe(true);
   expect(isMissed(record(unanswered), "me")).toBe(false);
 
@@ -205,6 +206,7 @@ test("history tells in words what became of a call", async () => {
     ["missed", ""],
   ]);
   expect(rows[0]?.textContent).toContain("Bob Keller");
+  expect(rows[1]?.textContent).toContain("Audio call");
 });
 
 test("an empty history says what will be here", async () => {

@@ -52,6 +52,7 @@ export interface CallContext {
   request<T>(type: string, data: object, flags?: SendFlags): Promise<T>;
   online(): boolean;
   createPeer(configuration: RTCConfiguration): RTCPeerConnection;
+  iceServers(): Promise<RTCIceServer[]>;
   createMedia(): LocalMedia;
   now(): number;
   options: CallOptions;
@@ -74,6 +75,8 @@ export interface CallEvents {
 
 /** A call is given up when peer to peer was connected once and stays broken for this long. */
 const BROKEN_P2P_MS = 8_000;
+/** TURN credentials are renewed this long before they run out. */
+const RENEW_BEFORE_MS = 60_000;
 /** The old connections are kept this long at most while the call moves to the SFU. */
 const MOVE_MS = 8_000;
 
@@ -190,6 +193,16 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
   }
   createPeer(configuration: RTCConfiguration): RTCPeerConnection {
     return this.context.createPeer(configuration);
+  }
+  async freshIceServers(): Promise<RTCIceServer[]> {
+    const end = credentialsEnd(this.iceServers);
+    if (end === null || end - this.context.now() > RENEW_BEFORE_MS) return this.iceServers;
+    try {
+      this.iceServers = await this.context.iceServers();
+    } catch {
+      // No server just now: the old ones may still do, and STUN needs no credentials.
+    }
+    return this.iceServers;
   }
 
   /* What a person does */
@@ -702,6 +715,16 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
   private changed(): void {
     this.emit("change", undefined);
   }
+}
+
+/** When the first of the TURN credentials runs out, in ms since the epoch: coturn's shared-secret
+ *  scheme has the time in the user name, `seconds:pseudonym`. Null where none has one. */
+export function credentialsEnd(servers: RTCIceServer[]): number | null {
+  const ends = servers
+    .map((server) => /^(\d{9,11}):/.exec(server.username ?? "")?.[1])
+    .filter((seconds) => seconds !== undefined)
+    .map((seconds) => Number(seconds) * 1000);
+  return ends.length > 0 ? Math.min(...ends) : null;
 }
 
 function setTracks(stream: MediaStream, ...wanted: (MediaStreamTrack | null)[]): void {

@@ -66,6 +66,7 @@ export class SottoClient {
         request: (type, data, flags) => this.socket.request(type, data, flags),
         online: () => this.socket.connected,
         createPeer: (configuration) => new RTCPeerConnection(configuration),
+        iceServers: () => this.api.iceServers(),
         createMedia: () => new LocalMedia(),
         now: Date.now,
         options: { ...DEFAULT_CALL_OPTIONS, ...readDiagnostics(), ...options.call },

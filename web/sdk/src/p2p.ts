@@ -89,7 +89,7 @@ export class P2PTransport extends Emitter<TransportEvents> implements Transport 
   recover(): void {
     const state = this.peer.connectionState;
     if (state === "connected" || state === "closed" || !this.wasConnected) return;
-    this.peer.restartIce();
+    void this.restart();
   }
 
   remoteVideo(): MediaStreamTrack | null {
@@ -125,6 +125,15 @@ export class P2PTransport extends Emitter<TransportEvents> implements Transport 
     if (this.host.blockP2P || !candidate?.candidate) return Promise.resolve();
     this.work = this.work.then(() => this.takeCandidate(candidate));
     return this.work;
+  }
+
+  private async restart(): Promise<void> {
+    const iceServers = await this.host.freshIceServers();
+    if (this.link === "closed" || this.peer.connectionState === "connected") return;
+    if (iceServers !== this.peer.getConfiguration().iceServers) {
+      this.peer.setConfiguration({ ...this.peer.getConfiguration(), iceServers });
+    }
+    this.peer.restartIce();
   }
 
   private async negotiate(): Promise<void> {
@@ -232,7 +241,7 @@ export class P2PTransport extends Emitter<TransportEvents> implements Transport 
       this.wasConnected = true;
       this.setLink("connected");
     } else if (state === "failed" || ice === "failed") {
-      if (this.wasConnected) this.peer.restartIce();
+      if (this.wasConnected) void this.restart();
       this.setLink("failed");
     } else if (state === "disconnected") {
       this.setLink("interrupted");

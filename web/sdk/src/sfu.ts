@@ -136,6 +136,8 @@ export class SfuTransport extends Emitter<TransportEvents> implements Transport 
   /* Building */
 
   private async build(generation: number): Promise<void> {
+    await this.host.freshIceServers();
+    if (generation !== this.generation) return;
     this.publish = this.open("publish", generation);
     this.subscribe = this.open("subscribe", generation);
     this.healTimer = setTimeout(() => {
@@ -260,6 +262,11 @@ export class SfuTransport extends Emitter<TransportEvents> implements Transport 
 
   private async restartIce(): Promise<void> {
     const { publish, subscribe } = this;
+    const iceServers = await this.host.freshIceServers();
+    for (const side of [publish, subscribe]) {
+      if (!side || side.peer.signalingState === "closed") continue;
+      side.peer.setConfiguration({ ...side.peer.getConfiguration(), iceServers });
+    }
     if (publish && publish.peer.connectionState !== "connected") {
       await this.offerPublish(publish.peer, true);
     }

@@ -12,6 +12,8 @@ export interface TransportHost {
   videoTrack(): MediaStreamTrack | null;
   request<T>(type: string, data: object, flags?: SendFlags): Promise<T>;
   createPeer(configuration: RTCConfiguration): RTCPeerConnection;
+  /** Servers whose credentials are good for a while yet; asks for new ones where they aren't. */
+  freshIceServers(): Promise<RTCIceServer[]>;
 }
 
 export interface SendFlags {

@@ -228,6 +228,27 @@ test("interrupted: says so, restarts ICE, and is active again when it heals", as
   expect(server.of("call_fallback")).toHaveLength(0);
 });
 
+test("credentials that have run out are replaced before ICE is restarted", async () => {
+  const username = `${Math.floor(Date.now() / 1000) + 600}:p`;
+  server.answers.call_start = {
+    callId: "c1",
+    mode: "p2p",
+    iceServers: [{ urls: "turn:old", username }],
+    participants: [BOB],
+  };
+  await accepted();
+  peer().become("connected");
+  peer().become("disconnected");
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(peer().configuration.iceServers?.[0]?.urls).toBe("turn:old");
+  peer().become("connected");
+  await vi.advanceTimersByTimeAsync(560_000);
+  peer().become("disconnected");
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(peer().configuration.iceServers?.[0]?.urls).toBe("turn:new");
+  expect(peer().restarts).toBe(2);
+});
+
 test("a third person: the old connection stays until the SFU carries the call", async () => {
   const call = await accepted();
   peer().become("connected");
@@ -327,6 +348,7 @@ test("resume: a broken connection is restarted", async () => {
   peer().become("connected");
   peer().become("disconnected");
   await call.onResumed(true, () => Promise.reject(new Error("must not be asked")));
+  await settle();
   expect(peer().restarts).toBe(1);
 });
 

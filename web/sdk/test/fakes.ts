@@ -65,7 +65,7 @@ export class FakePeer {
   oniceconnectionstatechange: (() => void) | null = null;
   ontrack: (() => void) | null = null;
 
-  constructor(readonly configuration: RTCConfiguration) {
+  constructor(public configuration: RTCConfiguration) {
     FakePeer.made.push(this);
   }
 
@@ -112,6 +112,12 @@ export class FakePeer {
   addIceCandidate(candidate: RTCIceCandidateInit): Promise<void> {
     this.candidates.push(candidate);
     return Promise.resolve();
+  }
+  getConfiguration(): RTCConfiguration {
+    return this.configuration;
+  }
+  setConfiguration(configuration: RTCConfiguration): void {
+    this.configuration = configuration;
   }
   restartIce(): void {
     this.restarts += 1;
@@ -212,6 +218,7 @@ export function fakeContext(
     online: () => server.online,
     createPeer: (configuration) =>
       new FakePeer(configuration) as unknown as RTCPeerConnection,
+    iceServers: () => Promise.resolve([{ urls: "turn:new", username: "9999999999:p" }]),
     createMedia: () => new LocalMedia(devices, new FakeStream() as unknown as MediaStream),
     now: () => Date.now(),
     options: { ...DEFAULT_CALL_OPTIONS, ...options },

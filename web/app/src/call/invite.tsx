@@ -56,7 +56,7 @@ export function InvitePanel({ call, onClose }: { call: Call; onClose: () => void
   };
 
   return (
-    <aside
+    <div
       class="sheet"
       role="dialog"
       aria-label={t().inviteTitle}
@@ -66,12 +66,12 @@ export function InvitePanel({ call, onClose }: { call: Call; onClose: () => void
         if (event.key === "Escape") onClose();
       }}
     >
-      <header class="sheet-head">
+      <div class="sheet-head">
         <h2>{t().inviteTitle}</h2>
         <button type="button" class="icon-button" aria-label={t().close} onClick={onClose}>
           <CloseIcon />
         </button>
-      </header>
+      </div>
       <input
         ref={input}
         type="search"
@@ -111,6 +111,6 @@ export function InvitePanel({ call, onClose }: { call: Call; onClose: () => void
           </li>
         ))}
       </ul>
-    </aside>
+    </div>
   );
 }

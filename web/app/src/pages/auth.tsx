@@ -206,6 +206,9 @@ function check(registering: boolean, value: (name: string) => string, password: 
   if (!value("username")) found.username = words.required;
   if (!password) found.password = words.required;
   if (!registering) return found;
+  if (value("username") && !/^[\w.-]{3,32}$/.test(value("username"))) {
+    found.username = words.badUserName;
+  }
   if (password && [...password].length < 8) found.password = words.shortPassword;
   if (!/^[^\s@]+@[^\s@]+$/.test(value("email"))) {
     found.email = value("email") ? words.badMail : words.required;

@@ -102,7 +102,10 @@ function HistoryRow({ record }: { record: CallRecord }) {
           <span class="direction" role="img" aria-label={direction} title={direction}>
             {outgoing ? <OutIcon /> : <InIcon />}
           </span>
-          {describe(record, me)}
+          <span>
+            <span class="kind">{kindOf(record)}</span>
+            {describe(record, me)}
+          </span>
         </span>
       </span>
       <time class="row-time" dateTime={record.startedAt}>
@@ -167,12 +170,15 @@ export function isMissed(record: CallRecord, me: string): boolean {
   return record.reason === "missed" || record.reason === "cancelled";
 }
 
-/** What became of it, in words: "video call, 4 min 7 s, direct". */
+export function kindOf(record: CallRecord): string {
+  return record.media === "video" ? t().videoCall : t().audioCall;
+}
+
+/** What became of it, in words: "4 min 7 s · direct". */
 export function describe(record: CallRecord, me: string): string {
   const words = t().reason;
   const out = record.initiatorId === me;
-  const kind = record.media === "video" ? t().videoCall : t().audioCall;
-  if (record.status !== "ended") return `${kind} · ${words[record.status]}`;
+  if (record.status !== "ended") return words[record.status];
   const outcomes: Record<string, string> = {
     missed: out ? words.missedOut : words.missedIn,
     declined: out ? words.declinedOut : words.declinedIn,
@@ -181,7 +187,7 @@ export function describe(record: CallRecord, me: string): string {
     unreachable: words.unreachable,
     failed: words.failed,
   };
-  const parts = [kind, isMissed(record, me) ? words.missedIn : outcomes[record.reason ?? ""]];
+  const parts = [isMissed(record, me) ? words.missedIn : outcomes[record.reason ?? ""]];
   if (record.answeredAt && record.durationSeconds != null) {
     parts.push(duration(record.durationSeconds));
     if (record.path) parts.push(t().path[record.path]);

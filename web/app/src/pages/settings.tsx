@@ -132,7 +132,7 @@ function DeviceRow({ device, onRevoke }: { device: Device; onRevoke: (device: De
   const name = device.name ?? device.platform ?? "";
   const seen = device.lastActiveAt ? new Date(device.lastActiveAt) : null;
   const when = seen
-    ? `${dayOf(seen, language.value, t())} ${timeOfDay(seen, language.value)}`
+    ? `${dayOf(seen, language.value, t(), new Date(), true)} ${timeOfDay(seen, language.value)}`
     : "";
   return (
     <li class="row" data-testid="device-row" data-current={String(here)}>
