@@ -90,31 +90,41 @@ static int start_http(struct sfud *s)
 
 /* ---- the worker ---- */
 
-static int add_candidates(struct sfud *s, struct worker_options *o)
+static bool is_any(const char *address)
 {
-    const char *named;
-    while (o->n_candidates < SDP_MAX_CANDIDATES &&
-           (named = config_item(s->config, "sfu.public_addresses", o->n_candidates))) {
-        o->candidate[o->n_candidates++].address = named;
-    }
+    return address[0] == '\0' || strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
+}
+
+static int add_host_addresses(struct sfud *s, struct worker_options *o)
+{
     bool loopback = config_bool(s->config, "sfu.allow_loopback");
-    if (o->n_candidates > 0) {
-        if (loopback && o->n_candidates < SDP_MAX_CANDIDATES) {
-            o->candidate[o->n_candidates++].address = "127.0.0.1";
-        }
-        return OK;
-    }
     s->address = calloc(SDP_MAX_CANDIDATES, sizeof *s->address);
     if (!s->address) {
         return ERR_NOMEM;
     }
-    bool ipv4_only = strchr(o->address, ':') == NULL && o->address[0] != '\0';
-    int n = host_addresses(s->address, SDP_MAX_CANDIDATES, loopback, ipv4_only);
-    if (n <= 0) {
-        return n < 0 ? n : ERR_NOT_FOUND;
-    }
+    int n = host_addresses(s->address, SDP_MAX_CANDIDATES, loopback);
     for (int i = 0; i < n; i++) {
         o->candidate[o->n_candidates++].address = s->address[i];
+    }
+    return n > 0 ? OK : n < 0 ? n : ERR_NOT_FOUND;
+}
+
+/* What clients are told: the addresses of the configuration; else the one that the port is bound
+ * to; else all of this host's. */
+static int add_candidates(struct sfud *s, struct worker_options *o)
+{
+    const char *named;
+    while (o->n_candidates < SDP_MAX_CANDIDATES - 1 &&
+           (named = config_item(s->config, "sfu.public_addresses", o->n_candidates))) {
+        o->candidate[o->n_candidates++].address = named;
+    }
+    if (o->n_candidates == 0 && is_any(o->address)) {
+        return add_host_addresses(s, o);
+    }
+    if (o->n_candidates == 0) {
+        o->candidate[o->n_candidates++].address = o->address;
+    } else if (config_bool(s->config, "sfu.allow_loopback")) {
+        o->candidate[o->n_candidates++].address = "127.0.0.1";
     }
     return OK;
 }

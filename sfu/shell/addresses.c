@@ -30,14 +30,14 @@ static const void *bytes_of(const struct ifaddrs *i)
     return &((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr;
 }
 
-int host_addresses(char (*out)[ADDRESS_TEXT], size_t cap, bool loopback, bool ipv4_only)
+int host_addresses(char (*out)[ADDRESS_TEXT], size_t cap, bool loopback)
 {
     struct ifaddrs *list;
     size_t n = 0;
     if (getifaddrs(&list) != 0) {
         return ERR_IO;
     }
-    for (int pass = 0; pass < (ipv4_only ? 1 : 2); pass++) {
+    for (int pass = 0; pass < 2; pass++) {
         int family = pass == 0 ? AF_INET : AF_INET6;
         for (const struct ifaddrs *i = list; i && n < cap; i = i->ifa_next) {
             if (usable(i, family) && inet_ntop(family, bytes_of(i), out[n], ADDRESS_TEXT)) {

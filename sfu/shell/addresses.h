@@ -8,8 +8,7 @@
 #define ADDRESS_TEXT 46 /* INET6_ADDRSTRLEN */
 
 /* Writes the addresses of interfaces that are up, IPv4 first, at most cap: no link-local ones, and
- * loopback only where asked for (127.0.0.1 alone, and last). ipv4_only where the port is bound to
- * an IPv4 address. Returns their number, or ERR_IO. */
-int host_addresses(char (*out)[ADDRESS_TEXT], size_t cap, bool loopback, bool ipv4_only);
+ * loopback only where asked for (127.0.0.1 alone, and last). Returns their number, or ERR_IO. */
+int host_addresses(char (*out)[ADDRESS_TEXT], size_t cap, bool loopback);
 
 #endif

@@ -133,6 +133,20 @@ void worker_peer_ready(struct worker *w, struct transport *t)
 
 /* ---- ICE ---- */
 
+/* An IPv4 peer is told its IPv4 address, not the mapped form that our socket shows it in. */
+static socklen_t plain_address(struct sockaddr_storage *out, const struct sockaddr_in6 *from)
+{
+    memset(out, 0, sizeof *out);
+    if (!IN6_IS_ADDR_V4MAPPED(&from->sin6_addr)) {
+        memcpy(out, from, sizeof *from);
+        return sizeof *from;
+    }
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = from->sin6_port};
+    memcpy(&v4.sin_addr, &from->sin6_addr.s6_addr[12], 4);
+    memcpy(out, &v4, sizeof v4);
+    return sizeof v4;
+}
+
 static void answer_check(struct worker *w, const struct ice_credentials *c, int verdict,
                          const uint8_t *data, size_t len, const struct sockaddr_in6 *from)
 {
@@ -141,8 +155,10 @@ static void answer_check(struct worker *w, const struct ice_credentials *c, int 
     if (verdict == ERR_UNSUPPORTED) {
         n = ice_check_error(out, STUN_MAX_RESPONSE, data, len, c->pwd, 420);
     } else {
+        struct sockaddr_storage plain;
+        socklen_t plain_len = plain_address(&plain, from);
         n = ice_check_success(out, STUN_MAX_RESPONSE, data, len, c->pwd,
-                              (const struct sockaddr *)from, sizeof *from);
+                              (const struct sockaddr *)&plain, plain_len);
     }
     if (n > 0) {
         worker_out_commit(w, (size_t)n, from);

@@ -199,8 +199,10 @@ static inline bool peer_check(struct peer *p, const char *own_ufrag)
     for (int i = 0; i < 100; i++) {
         size_t len = peer_receive(p, in, sizeof in);
         if (len && demux_packet(in, len) == PACKET_STUN) {
-            return ice_check_read_response(&mapped, &mapped_len, &code, in, len, transaction,
-                                           p->pwd) == OK;
+            int err =
+                ice_check_read_response(&mapped, &mapped_len, &code, in, len, transaction, p->pwd);
+            assert_int_equal(err || mapped.ss_family == AF_INET, true);
+            return err == OK;
         }
     }
     return false;
