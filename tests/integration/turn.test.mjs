@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { http, newUser } from '../lib/client.mjs';
 import { startStack } from '../lib/stack.mjs';
+import { allocateByTls } from '../lib/turn.mjs';
 
 const run = promisify(execFile);
 let stack, user, ice;
@@ -52,15 +53,23 @@ test('the name is an expiry and a pseudonym, never an id', () => {
     assert.ok(!username.includes(user.userId) && !username.includes(user.deviceId) && !username.includes(user.username));
 });
 
-test('coturn relays over UDP, TCP and TLS with the credentials', async () => {
+test('coturn relays over UDP and TCP with the credentials', async () => {
     for (const [flags, server] of [
         [[], address('turn:', 'udp')],
         [['-t'], address('turn:', 'tcp')],
-        [['-t', '-S'], address('turns:', 'tcp')],
     ]) {
         const said = await relay(server, flags);
         assert.match(said, lostNothing, `${flags}: ${said.slice(-600)}`);
     }
+});
+
+test('coturn allocates over TLS with the credentials, and not with others', async () => {
+    const { username, credential } = turnServer();
+    const granted = await allocateByTls(address('turns:', 'tcp'), username, credential);
+    assert.equal(granted.ok, true, JSON.stringify(granted));
+    assert.match(granted.protocol, /^TLSv1\.[23]$/);
+    const refused = await allocateByTls(address('turns:', 'tcp'), username, `${credential.slice(0, -4)}AAA=`);
+    assert.deepEqual([refused.ok, refused.code], [false, 401]);
 });
 
 test('a wrong credential and one that has run out are refused', async () => {
