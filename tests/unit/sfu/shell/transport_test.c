@@ -1,0 +1,136 @@
+/* Whose packet, by address and by ufrag; restarts and moves. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+
+#include "lib/base/err.h"
+#include "sfu/shell/transport.h"
+
+static const struct id room = {"01890a5d-ac96-774b-bcce-b302099a8057"};
+
+static struct sockaddr_in6 address(uint16_t port)
+{
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    inet_pton(AF_INET6, "::ffff:192.0.2.7", &a.sin6_addr);
+    return a;
+}
+
+static struct transport *owner(struct transport_table *table, uint16_t port)
+{
+    struct sockaddr_in6 a = address(port);
+    struct peer_address *found = transport_by_address(table, &a);
+    return found ? found->transport : NULL;
+}
+
+static void check(struct transport_table *table, struct transport *t, uint16_t port, bool nominated,
+                  int64_t now_us)
+{
+    struct sockaddr_in6 a = address(port);
+    transport_checked(table, t, &a, nominated, now_us);
+}
+
+static uint16_t sends_to(const struct transport *t)
+{
+    return t->selected ? ntohs(t->selected->addr.sin6_port) : 0;
+}
+
+static void test_selection(void **state)
+{
+    (void)state;
+    struct transport_table *table = transport_table_new();
+    struct transport *t = transport_new(table, CONTROL_WHICH_PUBLISH, &room, 1, 5);
+    assert_null(owner(table, 1000));
+    check(table, t, 1000, false, 10);
+    assert_int_equal(sends_to(t), 1000); /* better than nothing */
+    check(table, t, 1001, false, 11);
+    assert_int_equal(sends_to(t), 1000);
+    check(table, t, 1001, true, 12);
+    assert_int_equal(sends_to(t), 1001); /* nominated */
+    check(table, t, 1000, false, 13);
+    assert_int_equal(sends_to(t), 1001);
+    assert_ptr_equal(owner(table, 1000), t);
+    assert_int_equal(t->heard_us, 13);
+    transport_free(table, t);
+    assert_null(owner(table, 1000));
+    transport_table_free(table);
+}
+
+static void test_addresses_are_bounded(void **state)
+{
+    (void)state;
+    struct transport_table *table = transport_table_new();
+    struct transport *t = transport_new(table, CONTROL_WHICH_PUBLISH, &room, 1, 5);
+    check(table, t, 1000, true, 1);
+    for (uint16_t i = 1; i < 50; i++) {
+        check(table, t, (uint16_t)(1000 + i), false, 10 + i);
+    }
+    assert_int_equal(sends_to(t), 1000);
+    assert_ptr_equal(owner(table, 1000), t); /* the selected one is never let go */
+    assert_ptr_equal(owner(table, 1049), t);
+    assert_null(owner(table, 1010));
+    int known = 0;
+    for (uint16_t i = 0; i < 50; i++) {
+        known += owner(table, (uint16_t)(1000 + i)) != NULL;
+    }
+    assert_int_equal(known, TRANSPORT_ADDRESSES);
+    transport_free(table, t);
+    transport_table_free(table);
+}
+
+static void test_an_address_changes_hands(void **state)
+{
+    (void)state;
+    struct transport_table *table = transport_table_new();
+    struct transport *a = transport_new(table, CONTROL_WHICH_PUBLISH, &room, 1, 5);
+    struct transport *b = transport_new(table, CONTROL_WHICH_SUBSCRIBE, &room, 1, 5);
+    check(table, a, 1000, true, 1);
+    check(table, b, 1000, true, 2); /* the same port, for another peer connection */
+    assert_ptr_equal(owner(table, 1000), b);
+    assert_int_equal(sends_to(a), 0);
+    transport_free(table, a);
+    assert_ptr_equal(owner(table, 1000), b);
+    transport_free(table, b);
+    transport_table_free(table);
+}
+
+static void test_restart_keeps_the_former_credentials(void **state)
+{
+    (void)state;
+    struct transport_table *table = transport_table_new();
+    struct transport *t = transport_new(table, CONTROL_WHICH_PUBLISH, &room, 1, 5);
+    char ufrag[3][TRANSPORT_UFRAG_LEN + 1];
+    for (int i = 0; i < 3; i++) {
+        memcpy(ufrag[i], transport_local(t)->ufrag, sizeof ufrag[i]);
+        assert_int_equal(strlen(ufrag[i]), TRANSPORT_UFRAG_LEN);
+        assert_int_equal(strlen(transport_local(t)->pwd), TRANSPORT_PWD_LEN);
+        assert_int_equal(strspn(ufrag[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                          "0123456789+/"),
+                         TRANSPORT_UFRAG_LEN);
+        if (i < 2) {
+            transport_restart(table, t);
+        }
+    }
+    assert_null(transport_by_ufrag(table, ufrag[0]));
+    assert_ptr_equal(transport_by_ufrag(table, ufrag[1])->transport, t);
+    assert_ptr_equal(transport_by_ufrag(table, ufrag[2])->transport, t);
+    assert_ptr_equal(transport_by_ufrag(table, ufrag[2]), transport_local(t));
+    transport_free(table, t);
+    assert_null(transport_by_ufrag(table, ufrag[2]));
+    transport_table_free(table);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_addresses_are_bounded),
+        cmocka_unit_test(test_an_address_changes_hands),
+        cmocka_unit_test(test_restart_keeps_the_former_credentials),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
