@@ -85,9 +85,10 @@ struct call_participant {
     char username[64];
     char display_name[257];
     enum call_party_state state;
-    int number;          /* 1… since the first join, 0 before; kept over a rejoin */
-    struct id device_id; /* the joined device */
-    bool online;         /* that device has a socket */
+    int number;           /* 1… since the first join, 0 before; kept over a rejoin */
+    struct id device_id;  /* the joined device */
+    struct id invited_by; /* a user, or "" : the initiator */
+    bool online;          /* that device has a socket */
     bool media_connected;
     bool audio, video;   /* what it says that it sends */
     int accepts_pending; /* CALL_WRITE_ACCEPTs without an answer yet */

@@ -172,6 +172,7 @@ static struct call_participant *invite_one(struct call_ctx *x, const struct call
         p->n_devices = 0;
     }
     p->ring_deadline_us = x->now_us + x->c->limits.ring_timeout_us;
+    p->invited_by = x->ev->user_id;
     return p;
 }
 

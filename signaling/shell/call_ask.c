@@ -137,8 +137,8 @@ static void on_created(void *arg, int err, const struct pg_result *res)
         start_call(rq, made);
     } else {
         struct call_entry *en = call_entry_find(rq->s, existing);
-        if (en == NULL) {
-            call_request_error(rq, CALL_E_UNAVAILABLE);
+        if (en == NULL || en->call->state == CALL_ENDED) {
+            call_request_error(rq, CALL_E_UNAVAILABLE); /* its end is still to be written */
         } else {
             call_request_join(rq, en);
         }

@@ -82,18 +82,31 @@ static void put_from(cJSON *o, const struct call_participant *p, const struct id
     json_put(o, "from", from);
 }
 
+/* When this participant's ring runs out: later than the call's for those invited later. */
+static void put_ring_end(cJSON *o, const struct call_participant *p)
+{
+    if (p != NULL && p->ring_deadline_us > 0) {
+        cJSON_DeleteItemFromObjectCaseSensitive(o, "expiresAt");
+        json_put_time(o, "expiresAt", clock_wall_us() + p->ring_deadline_us - clock_mono_us());
+    }
+}
+
 static void put_incoming(cJSON *o, struct call_entry *en, const struct call_effect *fx)
 {
     const struct call *c = en->call;
-    const struct call_participant *caller = call_party(c, &c->initiator_id);
+    const struct call_participant *me = call_party(c, &fx->user_id);
+    bool invited = me != NULL && me->invited_by.s[0] != '\0';
+    const struct id *by = invited ? &me->invited_by : &c->initiator_id;
+    const struct call_participant *caller = call_party(c, by);
     put_call(o, en);
+    put_ring_end(o, me);
     cJSON *from = json_new();
-    put_id(from, "userId", &c->initiator_id);
+    put_id(from, "userId", by);
     if (caller != NULL) {
         json_put_str(from, "username", caller->username);
         json_put_str(from, "displayName", caller->display_name);
     }
-    put_id(from, "deviceId", &c->initiator_device);
+    put_id(from, "deviceId", invited && caller != NULL ? &caller->device_id : &c->initiator_device);
     json_put(o, "from", from);
     json_put(o, "participants", participants(c));
     json_put(o, "iceServers", call_ice_servers(en->s, fx->user_id.s, c->id.s, fx->device_id.s));
@@ -190,6 +203,7 @@ cJSON *call_render_reply(struct call_entry *en, const struct call_effect *fx,
     case CALL_DEVICE_RINGING: {
         cJSON *o = json_new();
         json_put_time(o, "expiresAt", c->expires_at_us);
+        put_ring_end(o, call_party(c, &fx->user_id));
         return o;
     }
     default:

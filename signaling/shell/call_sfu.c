@@ -82,21 +82,26 @@ static cJSON *frame_of(const struct call *c, const struct call_frame *f, int par
     return o;
 }
 
-/* The SFU's own codes say which requests are the client's fault; all else may be tried again. */
+/* What the SFU's own codes (sfu/shell/worker_requests.c) mean for a client; what is none of them,
+ * or no answer at all, may be tried again. */
 static enum call_error error_of(int err, const char *code)
 {
-    if (err == ERR_UNAVAILABLE || err == ERR_TIMEOUT || err == ERR_CLOSED || code == NULL) {
-        return CALL_E_SFU_UNAVAILABLE;
-    }
-    static const char *const passing[] = {
-        "unavailable",    "overloaded",          "limit",          "nomem", "timeout",
-        "room_not_found", "too_many_transports", "too_many_rooms", NULL};
-    for (int i = 0; passing[i] != NULL; i++) {
-        if (strcmp(code, passing[i]) == 0) {
-            return CALL_E_SFU_UNAVAILABLE;
+    static const struct {
+        const char *code;
+        enum call_error error;
+    } codes[] = {
+        {"bad_request", CALL_E_BAD_REQUEST},
+        {"too_large", CALL_E_TOO_LARGE},
+        {"conflict", CALL_E_CONFLICT},
+        {"not_participant", CALL_E_CONFLICT}, /* it was silent for too long: publish anew */
+    };
+    bool answered = err != ERR_UNAVAILABLE && err != ERR_TIMEOUT && err != ERR_CLOSED;
+    for (size_t i = 0; answered && code != NULL && i < sizeof(codes) / sizeof(codes[0]); i++) {
+        if (strcmp(code, codes[i].code) == 0) {
+            return codes[i].error;
         }
     }
-    return CALL_E_BAD_REQUEST;
+    return CALL_E_SFU_UNAVAILABLE;
 }
 
 static void on_reply(void *arg, int err, const cJSON *data, const char *code)

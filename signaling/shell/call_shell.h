@@ -14,7 +14,7 @@
 #define CALL_NODE_LEN         64
 #define CALL_WHEEL_SLOTS      1024
 #define CALL_WHEEL_TICK_US    50000
-#define CALL_TOMBSTONE_US     600000000 /* an ended call stays in memory this long */
+#define CALL_TOMBSTONE_US     60000000 /* an ended call stays in memory this long */
 #define CALL_UNTOLD_US        500000 /* an end that isn't committed by then is told all the same */
 #define CALL_MAX_UNWRITTEN    100000
 #define CALL_SFU_WAIT_US      5000000
@@ -67,7 +67,7 @@ struct call_write {
     struct id call_id;
     struct id user_id; /* whose inbox it fills; "" : see `end` */
     bool end;
-    int n;
+    int n, refused; /* parameters; how often the database itself refused it */
     char *params[CALL_WRITE_MAX_PARAMS];
     int64_t order;
     struct call_write *prev, *next;

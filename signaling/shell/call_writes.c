@@ -10,6 +10,7 @@
 
 #define BACKOFF_MIN_US 200000
 #define BACKOFF_MAX_US 2000000
+#define MAX_REFUSED    5 /* an SQL error that stays is a bug of ours: logged, and dropped */
 
 static void write_free(struct call_write *w)
 {
@@ -19,9 +20,11 @@ static void write_free(struct call_write *w)
     free(w);
 }
 
-static bool may_retry(int err)
+static bool may_retry(struct call_write *w, int err)
 {
-    return err == ERR_UNAVAILABLE || err == ERR_TIMEOUT || err == ERR_LIMIT || err == ERR_IO;
+    w->refused += err == ERR_IO || err == ERR_CONFLICT;
+    return err == ERR_UNAVAILABLE || err == ERR_TIMEOUT || err == ERR_LIMIT ||
+           ((err == ERR_IO || err == ERR_CONFLICT) && w->refused < MAX_REFUSED);
 }
 
 static int by_order(const struct call_write *a, const struct call_write *b)
@@ -92,7 +95,7 @@ static void on_written(void *arg, int err, const struct pg_result *res)
         } else if (w->user_id.s[0] != '\0') {
             hub_announce(s->o.hub, w->user_id.s);
         }
-    } else if (may_retry(err)) {
+    } else if (may_retry(w, err)) {
         struct call_entry *en = w->end ? call_entry_find(s, w->call_id.s) : NULL;
         if (en != NULL) {
             call_tell_end(en);

@@ -157,7 +157,10 @@ test('a third person moves the call, and it goes on as a group', async () => {
     const invited = await ok(a.socket, 'call_invite', { callId, userIds: [c.userId, b.userId] });
     assert.equal(invited.participants.length, 3);
     for (const p of [a, b]) assert.equal((await p.socket.event('call_fallback')).data.reason, 'third_party');
-    assert.equal((await c.socket.event('incoming_call')).data.mode, 'sfu');
+    const incoming = (await c.socket.event('incoming_call')).data;
+    assert.equal(incoming.mode, 'sfu');
+    assert.equal(incoming.from.userId, a.userId);
+    assert.ok(Date.parse(incoming.expiresAt) > Date.now());
     await ok(c.socket, 'accept_call', { callId });
     assert.equal((await b.socket.event('participant_joined', (d) => d.participant.userId === c.userId)).data.participant.number, 3);
     await ok(a.socket, 'hang_up', { callId });

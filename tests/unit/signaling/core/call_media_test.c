@@ -174,6 +174,8 @@ static void a_third_person_moves_the_call_to_the_sfu(void **state)
     assert_ok(&s);
     assert_int_equal(stage_messages(&s, MSG_CALL_FALLBACK), 2);
     assert_int_equal(stage_sent(&s, MSG_INCOMING_CALL, 2, 0), 1);
+    struct id inviter = stage_id(0, 0), third = stage_id(2, 0);
+    assert_true(id_equal(&call_party(s.c, &third)->invited_by, &inviter));
     assert_int_equal(s.c->mode, CALL_SFU);
     stage_accept(&s, 2, 1);
     assert_int_equal(stage_messages(&s, MSG_CALL_FALLBACK), 0);
