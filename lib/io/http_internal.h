@@ -113,6 +113,7 @@ struct http_request {
     char *out;              /* owned, or of `file` */
     struct http_file *file; /* whose content `out` borrows, or NULL */
     size_t out_len, out_sent;
+    bool body_here; /* all of it, or there is none: the connection may go on after the answer */
     bool headers_sent, close_after;
     /* idempotency */
     bool idem_held; /* the answer is to be stored before it is sent */
@@ -217,7 +218,8 @@ void ws_gone(struct ws *w);
 int ws_peer_close(struct ws *w, const void *data, size_t len);
 
 /* ---- http_lws_fix.c ---- */
-/* Pulls the file into the program; see there. */
-void http_lws_fix(void);
+/* Whose head or body lws has just handed over (NULL: nobody's): what it has read beyond that is left
+ * out, and the connection closes after the answer. */
+void http_lws_reading(struct http_request *r);
 
 #endif

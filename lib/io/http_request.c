@@ -12,13 +12,6 @@
 #include "lib/base/ids.h"
 #include "lib/base/log.h"
 
-static void refuse(struct http_request *r, int status, const char *code, const char *detail)
-{
-    if (r->content_length > HTTP_DISCARD_MAX)
-        r->close_after = true;
-    http_problem(r, status, code, detail);
-}
-
 /* ---- limits and who it is ---- */
 
 static void put_limit_headers(struct http_request *r, const struct ratelimit_result *rl)
@@ -77,7 +70,7 @@ static bool authenticated(struct http_request *r)
         return true;
     }
     (void)http_set_header(r, "www-authenticate", "Bearer");
-    refuse(r, 401, "unauthorized", h ? "Invalid or expired token" : "Token required");
+    http_problem(r, 401, "unauthorized", h ? "Invalid or expired token" : "Token required");
     return false;
 }
 
@@ -93,7 +86,7 @@ static bool internal_allowed(struct http_request *r)
     sha256(b, have ? have : "", have ? strlen(have) : 0);
     if (have && equal_constant_time(a, b, sizeof(a)))
         return true;
-    refuse(r, 401, "unauthorized", "X-Internal-Api-Key required");
+    http_problem(r, 401, "unauthorized", "X-Internal-Api-Key required");
     return false;
 }
 
@@ -114,9 +107,9 @@ static void no_route(struct http_request *r)
         char allow[64];
         http_allow_text(r->match.allowed, allow, sizeof(allow));
         (void)http_set_header(r, "allow", allow);
-        refuse(r, 405, "method_not_allowed", NULL);
+        http_problem(r, 405, "method_not_allowed", NULL);
     } else {
-        refuse(r, 404, "not_found", NULL);
+        http_problem(r, 404, "not_found", NULL);
     }
 }
 
@@ -124,7 +117,7 @@ static void answer_options(struct http_request *r)
 {
     char allow[64];
     if (!r->match.allowed && below_v1(r->path)) {
-        refuse(r, 404, "not_found", NULL);
+        http_problem(r, 404, "not_found", NULL);
         return;
     }
     http_allow_text(r->match.allowed ? r->match.allowed : 1u << HTTP_GET, allow, sizeof(allow));
@@ -153,13 +146,13 @@ static bool admit(struct http_request *r)
         return false;
     if (r->header[HTTP_H_TRANSFER_ENCODING]) {
         r->close_after = true;
-        refuse(r, 411, "length_required", "Bodies need a Content-Length");
+        http_problem(r, 411, "length_required", "Bodies need a Content-Length");
         return false;
     }
     if (!authenticated(r) || !within_limits(r))
         return false;
     if (r->content_length > (int64_t)body_limit(r)) {
-        refuse(r, 413, "too_large", "The body is too large");
+        http_problem(r, 413, "too_large", "The body is too large");
         return false;
     }
     return true;
@@ -220,7 +213,7 @@ int http_request_begin(struct http_port *port, struct lws *wsi, const char *path
         rc = read_path(r, path);
     if (rc != OK) {
         r->close_after = true;
-        refuse(r, 400, "bad_request", "The request line or headers are malformed");
+        http_problem(r, 400, "bad_request", "The request line or headers are malformed");
         return 0;
     }
     http_route_find(r->server->sets, port->kind == HTTP_PORT_INTERNAL, r->method, r->path,
@@ -229,11 +222,10 @@ int http_request_begin(struct http_port *port, struct lws *wsi, const char *path
     if (r->content_length < 0 && r->method != HTTP_GET && r->method != HTTP_DELETE)
         r->close_after = true;
     buf_init(&r->body, body_limit(r));
-    if (!admit(r))
-        return 0;
-    if (r->content_length > 0)
-        return 0;
-    return http_request_body_done(r);
+    r->body_here = r->content_length <= 0;
+    if (admit(r) && r->body_here)
+        return http_request_body_done(r);
+    return 0;
 }
 
 /* ---- the body ---- */
@@ -303,12 +295,14 @@ void http_request_run(struct http_request *r)
 
 int http_request_body_done(struct http_request *r)
 {
+    r->body_here = true;
     if (r->state != HTTP_READING)
         return 0;
     lws_set_timeout(r->wsi, NO_PENDING_TIMEOUT, 0); /* from here on the time is ours */
     if (!parse_body(r))
         return 0;
     r->state = HTTP_RUNNING;
+    lws_rx_flow_control(r->wsi, 0); /* nothing more is read before the answer */
     if (!http_idempotency_begin(r))
         http_request_run(r);
     return 0;

@@ -110,6 +110,8 @@ static int write_headers(struct http_request *r)
     put_security(&o, r);
     put_cors(&o, r);
     put_extra(&o, r);
+    if (!r->body_here) /* refused before it came: lws would read the rest as the next request */
+        r->close_after = true;
     if (r->content_type && r->status != 304)
         put(&o, "content-type:", r->content_type);
     if (r->close_after)
@@ -196,10 +198,12 @@ void http_answer_send(struct http_request *r)
     r->idem_held = false;
     log_access(r);
     http_metrics_request(r);
-    if (r->wsi)
-        lws_callback_on_writable(r->wsi);
-    else
+    if (!r->wsi) {
         http_request_free(r);
+        return;
+    }
+    lws_rx_flow_control(r->wsi, 1); /* or lws wouldn't call for writing either */
+    lws_callback_on_writable(r->wsi);
 }
 
 void http_answer(struct http_request *r, int status, const char *type, char *out, size_t len)

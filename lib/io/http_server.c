@@ -77,16 +77,21 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *in, 
 {
     struct http_request *r = request_of(wsi);
     struct http_port *port = http_port_of(wsi);
-    if (reason == LWS_CALLBACK_HTTP)
-        return r || !port ? -1 : http_request_begin(port, wsi, in);
+    if (reason == LWS_CALLBACK_HTTP) {
+        int rc = r || !port ? -1 : http_request_begin(port, wsi, in);
+        http_lws_reading(rc == 0 ? request_of(wsi) : NULL);
+        return rc;
+    }
     if (reason == LWS_CALLBACK_HTTP_CONFIRM_UPGRADE)
         return r || !port || strcasecmp(in, "websocket") != 0 ? -1 : ws_upgrade(port, wsi);
     if (!r)
         return 0;
     switch ((int)reason) {
     case LWS_CALLBACK_HTTP_BODY:
+        http_lws_reading(r);
         return http_request_body(r, in, len);
     case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+        http_lws_reading(r);
         return http_request_body_done(r);
     default: /* LWS_CALLBACK_HTTP_WRITEABLE */
         return http_request_writable(r);
@@ -135,6 +140,7 @@ int http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
                   size_t len)
 {
     (void)user;
+    http_lws_reading(NULL);
     switch ((int)reason) {
     case LWS_CALLBACK_HTTP:
     case LWS_CALLBACK_HTTP_BODY:
@@ -217,7 +223,6 @@ struct http_server *http_new(struct loop *l, const struct http_options *o)
         s->port[k].kind = (enum http_port_kind)k;
     }
     http_metrics_init();
-    http_lws_fix();
     return s;
 }
 
