@@ -1,6 +1,6 @@
 // Real coturn, our configuration: credentials that expire and name nobody; UDP, TCP and TLS; refused without them.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { http, newUser } from '../lib/client.mjs';
@@ -8,14 +8,19 @@ import { startStack } from '../lib/stack.mjs';
 import { allocateByTls } from '../lib/turn.mjs';
 
 const run = promisify(execFile);
-let stack, user, ice;
+let stack, user, ice, echo;
 
 before(async () => {
     stack = await startStack();
     user = await newUser(stack);
     ice = (await http(stack, 'GET', '/v1/ice-servers', { token: user.token })).body;
+    // coturn's own echo server, the peer behind the relay
+    echo = spawn('turnutils_peer', ['-L', address('turn:', 'udp').host, '-p', String(stack.base + 8)], { stdio: 'ignore' });
 });
-after(() => stack.down());
+after(async () => {
+    echo.kill();
+    await stack.down();
+});
 
 const turnServer = () => ice.iceServers.find((s) => s.username);
 const address = (prefix, transport) => {
@@ -24,9 +29,12 @@ const address = (prefix, transport) => {
     return { host, port };
 };
 
-/** Ten messages through a relay to itself by coturn's own client; resolves with what it printed. */
+/**
+ * Ten messages through a relay to the echo server and back, by coturn's own client; resolves with what it printed.
+ * `-c`: no second (RTCP) connection, which over TLS hangs in the client itself.
+ */
 async function relay({ host, port }, flags, { username, credential } = turnServer()) {
-    const args = [...flags, '-y', '-n', '10', '-m', '1', '-u', username, '-w', credential, '-p', port, host];
+    const args = [...flags, '-c', '-e', host, '-r', String(stack.base + 8), '-n', '10', '-m', '1', '-u', username, '-w', credential, '-p', port, host];
     try {
         const { stdout, stderr } = await run('turnutils_uclient', args, { timeout: 20_000 });
         return stdout + stderr;
