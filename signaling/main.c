@@ -19,9 +19,10 @@
 #include "signaling/shell/sfu_link.h"
 #include "turn/turn.h"
 
-#define DRAIN_TIME_US INT64_C(2500000) /* sockets close and requests finish within it, or are cut  \
-                                        */
-#define DRAIN_LOOK_US INT64_C(100000)  /* it's looked this often whether they have */
+#define DRAIN_TIME_US                                                                              \
+    INT64_C(2500000)                  /* sockets close and requests finish within it, or are cut   \
+                                       */
+#define DRAIN_LOOK_US INT64_C(100000) /* it's looked this often whether they have */
 #define MAX_ORIGINS   64
 
 struct app {

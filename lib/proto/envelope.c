@@ -35,6 +35,7 @@ static int read_id(struct envelope *e, const cJSON *root)
             return ERR_INVALID;
         }
         snprintf(e->id, sizeof e->id, "%lld", (long long)v);
+        e->id_is_number = true;
         return OK;
     }
     if (!cJSON_IsString(id)) {

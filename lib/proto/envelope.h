@@ -13,6 +13,7 @@
 struct envelope {
     char type[ENVELOPE_TYPE_LEN + 1]; /* [a-z0-9_]+ */
     char id[ENVELOPE_ID_LEN + 1];     /* printable ASCII; "" when the client gave none */
+    bool id_is_number;                /* it came as a number, and goes back as one */
     cJSON *root;                      /* owned */
     const cJSON *data;                /* an object inside root; an empty one when not given */
 };

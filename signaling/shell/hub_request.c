@@ -34,9 +34,8 @@ const cJSON *hub_data(const struct hub_request *q)
 /* The id goes back as it came: a number stays a number. */
 static void put_id(cJSON *reply, const struct envelope *frame)
 {
-    const cJSON *id = frame->root ? cJSON_GetObjectItemCaseSensitive(frame->root, "id") : NULL;
-    if (cJSON_IsNumber(id))
-        json_put(reply, "id", cJSON_Duplicate(id, true));
+    if (frame->id_is_number)
+        json_put_int(reply, "id", strtoll(frame->id, NULL, 10));
     else if (frame->id[0])
         json_put_str(reply, "id", frame->id);
     else

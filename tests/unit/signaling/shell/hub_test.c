@@ -68,7 +68,7 @@ static void early_frames_wait(void **state)
     client_send(c, "{\"type\":\"ping\",\"id\":7}");
     assert_string_equal(c->seen, "");
     world_run(&w);
-    assert_string_equal(c->seen, "connected reply:a reply:7 synced:0 ");
+    assert_string_equal(c->seen, "connected reply:\"a\" reply:7 synced:0 ");
 }
 
 static void too_many_early_frames(void **state)
@@ -212,7 +212,7 @@ static void overflow_resync_ack(void **state)
     c->room = 100;
     client_send(c, "{\"type\":\"ack\",\"id\":\"k\",\"data\":{\"cursor\":9}}");
     world_run(&w);
-    assert_non_null(strstr(c->seen, "reply:k call_ended:10 call_ended:11 synced:11 "));
+    assert_non_null(strstr(c->seen, "reply:\"k\" call_ended:10 call_ended:11 synced:11 "));
     assert_int_equal(c->disorder, 0);
 }
 
@@ -330,6 +330,19 @@ static void on_slow(struct hub_request *q, const cJSON *data, void *arg)
     waiting[n_waiting++] = q;
 }
 
+static void bad_frames_get_their_id_back(void **state)
+{
+    (void)state;
+    struct client *c = online(ALICE, PHONE);
+    c->seen[0] = 0;
+    client_send(c, "{\"type\":\"ping\",\"id\":12,\"data\":3}");
+    client_send(c, "{\"type\":\"ping\",\"id\":\"12\",\"data\":3}");
+    client_send(c, "{\"type\":\"nope\",\"id\":\"x\"}");
+    client_send(c, "{");
+    assert_string_equal(c->seen, "reply:12 reply:\"12\" reply:\"x\" reply ");
+    assert_int_equal(c->errors, 4);
+}
+
 static void a_reply_after_the_socket_is_gone(void **state)
 {
     (void)state;
@@ -340,7 +353,7 @@ static void a_reply_after_the_socket_is_gone(void **state)
     client_send(c, "{\"type\":\"call_start\",\"id\":\"2\"}");
     assert_int_equal(n_waiting, 2);
     hub_reply(waiting[1], NULL);
-    assert_non_null(strstr(c->seen, "reply:2 "));
+    assert_non_null(strstr(c->seen, "reply:\"2\" "));
     client_drop(c);
     assert_string_equal(hub_who(waiting[0])->user_id.s, ALICE);
     hub_reply_error(waiting[0], "busy", "gone anyway", 0);
@@ -398,6 +411,7 @@ int main(void)
         T(held_queue_keeps_the_newest),
         T(presence_and_replacement),
         T(drain_tells_nobody),
+        T(bad_frames_get_their_id_back),
         T(a_reply_after_the_socket_is_gone),
         T(requests_of_a_socket_are_bounded),
         T(a_reader_that_takes_no_control_frame_is_closed),

@@ -296,7 +296,7 @@ static void client_take(struct client *c, const char *text, size_t len)
     if (cursor)
         snprintf(end, room, "%s:%" PRId64 " ", type, (int64_t)cursor->valuedouble);
     else if (cJSON_IsString(id))
-        snprintf(end, room, "%s:%s ", type, id->valuestring);
+        snprintf(end, room, "%s:\"%s\" ", type, id->valuestring);
     else if (cJSON_IsNumber(id))
         snprintf(end, room, "%s:%d ", type, id->valueint);
     else if (n)
