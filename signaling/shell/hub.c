@@ -55,8 +55,9 @@ struct hub *hub_new(const struct hub_options *o)
         return NULL;
     h->o = *o;
     h->drain_timer = loop_timer_new(o->loop, inbox_drain_tick, h);
+    h->retry_timer = loop_timer_new(o->loop, inbox_retry_tick, h);
     h->purge_timer = loop_timer_new(o->loop, on_purge, h);
-    if (!h->drain_timer || !h->purge_timer) {
+    if (!h->drain_timer || !h->retry_timer || !h->purge_timer) {
         hub_free(h);
         return NULL;
     }
@@ -106,6 +107,8 @@ void hub_free(struct hub *h)
     }
     if (h->drain_timer)
         loop_timer_free(h->drain_timer);
+    if (h->retry_timer)
+        loop_timer_free(h->retry_timer);
     if (h->purge_timer)
         loop_timer_free(h->purge_timer);
     free(h);

@@ -94,6 +94,7 @@ struct hub {
     hub_connected_fn extra;
     void *extra_arg;
     struct loop_timer *drain_timer; /* looks at sockets that wait for their queue */
+    struct loop_timer *retry_timer; /* reads that failed, again */
     struct loop_timer *purge_timer;
     bool draining;
 };
@@ -142,6 +143,8 @@ void inbox_sync_socket(struct socket *s);
 void inbox_pull_user(struct hub_user *u);
 /* The timer that goes on with sockets whose queue has drained. */
 void inbox_drain_tick(void *arg);
+/* … and with reads that failed. */
+void inbox_retry_tick(void *arg);
 /* The routes of GET /v1/sync; argument: the hub. */
 extern const struct http_route inbox_routes[];
 

@@ -14,6 +14,7 @@
 #include "signaling/shell/hub_internal.h"
 
 #define DRAIN_TICK_US INT64_C(20000)
+#define RETRY_US      INT64_C(500000) /* after the database could not be asked */
 
 /* ---- pushing ---- */
 static int push_row(struct socket *s, const struct inbox_row *row)
@@ -66,6 +67,13 @@ static void wait_for_queue(struct socket *s)
     loop_timer_start(s->hub->drain_timer, DRAIN_TICK_US, 0);
 }
 
+static void read_failed(struct socket *s, int err)
+{
+    LOG_W("inbox_read_failed", "device=%s err=%s", s->who.device_id.s, err_name(err));
+    s->waiting = true;
+    loop_timer_start(s->hub->retry_timer, RETRY_US, 0);
+}
+
 static void on_synced(struct socket *s)
 {
     s->state = SOCKET_LIVE;
@@ -81,10 +89,10 @@ static void on_page(void *arg, int err, const struct inbox_row *rows, size_t n, 
     struct socket *s = arg;
     s->reading = false;
     if (s->state == SOCKET_SYNCING && err != OK)
-        socket_close(s, 1013, "{\"retryAfterMs\":1000}", false);
-    if (s->state == SOCKET_SYNCING)
+        read_failed(s, err);
+    else if (s->state == SOCKET_SYNCING)
         push_rows(s, rows, n);
-    if (s->state == SOCKET_SYNCING) {
+    if (s->state == SOCKET_SYNCING && err == OK) {
         if (n == INBOX_PAGE) {
             inbox_sync_socket(s);
         } else {
@@ -110,7 +118,7 @@ void inbox_sync_socket(struct socket *s)
                          on_page, s);
     if (err != OK) {
         s->reading = false;
-        socket_close(s, 1013, "{\"retryAfterMs\":1000}", false);
+        read_failed(s, err);
         socket_unref(s);
     }
 }
@@ -128,15 +136,27 @@ void inbox_drain_tick(void *arg)
     }
 }
 
-/* ---- live sockets ---- */
-static void close_all_live(struct hub_user *u)
+void inbox_retry_tick(void *arg)
 {
-    struct hub_device *d;
-    DL_FOREACH(u->devices, d)
+    struct hub *h = arg;
+    struct hub_user *u, *tmp;
+    inbox_drain_tick(h);
+    HASH_ITER(hh, h->users, u, tmp)
     {
-        if (d->socket && d->socket->state == SOCKET_LIVE)
-            socket_close(d->socket, 1013, "{\"retryAfterMs\":1000}", false);
+        if (u->again && !u->pulling)
+            inbox_pull_user(u);
     }
+}
+
+/* ---- live sockets ---- */
+/* The sockets stay: calls go on by them while the database is away. */
+static void pull_failed(struct hub_user *u, int err)
+{
+    u->again = err != ERR_CLOSED; /* with that, we're going down */
+    if (!u->again)
+        return;
+    LOG_W("inbox_pull_failed", "user=%s err=%s", u->user_id, err_name(err));
+    loop_timer_start(u->hub->retry_timer, RETRY_US, 0);
 }
 
 static void on_live_rows(void *arg, int err, const struct inbox_row *rows, size_t n, int64_t last)
@@ -145,12 +165,8 @@ static void on_live_rows(void *arg, int err, const struct inbox_row *rows, size_
     struct hub_device *d;
     hub_user_enter(u);
     u->pulling = false;
-    if (err == ERR_CLOSED) {
-        u->again = false; /* we're going down */
-    } else if (err != OK) {
-        /* Clients that come back after the database does resume from their cursor. */
-        LOG_W("inbox_pull_failed", "user=%s err=%s", u->user_id, err_name(err));
-        close_all_live(u);
+    if (err != OK) {
+        pull_failed(u, err);
     } else {
         DL_FOREACH(u->devices, d)
         {
@@ -188,7 +204,7 @@ void inbox_pull_user(struct hub_user *u)
     int err = inbox_read(u->hub->o.pg, u->user_id, NULL, since, INBOX_PAGE, on_live_rows, u);
     if (err != OK) {
         u->pulling = false;
-        close_all_live(u);
+        pull_failed(u, err);
     }
 }
 

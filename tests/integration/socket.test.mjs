@@ -186,6 +186,21 @@ test('resume: what was acknowledged stays away, the rest comes again; since over
     await socket.close();
 });
 
+test('events older than the retention are gone, and synced says so', async () => {
+    const user = await newUser(stack);
+    await stack.sql(`SELECT inbox_append('${user.userId}', NULL, 'conversation_updated', '{}') FROM generate_series(1, 5)`);
+    await stack.sql(`UPDATE inbox SET created_at = now() - interval '40 days' WHERE user_id = '${user.userId}' AND cursor <= 3`);
+    await stack.sql(`SELECT inbox_append('${user.userId}', NULL, 'conversation_updated', '{}', interval '-1 second')`);
+    await stack.sql(`SELECT inbox_purge(interval '30 days', 5000)`);
+    let socket = await Socket.open(stack, user.token, { since: 1 });
+    assert.deepEqual((await socket.event('synced')).data, { cursor: 6, truncated: true });
+    assert.deepEqual(cursors(socket), [4, 5]);
+    await socket.close();
+    socket = await Socket.open(stack, user.token, { since: 3 });
+    assert.deepEqual((await socket.event('synced')).data, { cursor: 6 });
+    await socket.close();
+});
+
 test('ack of nonsense is refused and does no harm', async () => {
     const user = await newUser(stack);
     const socket = await Socket.open(stack, user.token);

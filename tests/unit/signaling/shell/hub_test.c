@@ -216,15 +216,25 @@ static void overflow_resync_ack(void **state)
     assert_int_equal(c->disorder, 0);
 }
 
-static void database_away_while_live(void **state)
+static void sockets_outlive_the_database(void **state)
 {
     (void)state;
-    struct client *c = online(ALICE, PHONE);
+    struct client *live = online(ALICE, PHONE), *syncing = world_connect(&w, ALICE, LAPTOP, NULL);
+    world_step(&w);
+    world_step(&w);
+    world_event(&w, ALICE, NULL, "call_ended");
     hub_announce(hub, ALICE);
     w.query_err = ERR_UNAVAILABLE;
     world_run(&w);
-    assert_int_equal(c->close_code, 1013);
-    assert_false(hub_device_online(hub, PHONE));
+    world_timers();
+    world_run(&w);
+    say(ALICE, PHONE, 5);
+    assert_string_equal(live->seen, "connected synced:0 active_speakers#5 ");
+    w.query_err = OK;
+    world_timers();
+    world_run(&w);
+    assert_string_equal(live->seen, "connected synced:0 active_speakers#5 call_ended:1 ");
+    assert_string_equal(syncing->seen, "connected call_ended:1 synced:1 ");
 }
 
 /* ---- frames of a device that is away ---- */
@@ -405,7 +415,7 @@ int main(void)
         T(each_device_gets_its_own),
         T(a_late_device_does_not_hold_up_a_live_one),
         T(overflow_resync_ack),
-        T(database_away_while_live),
+        T(sockets_outlive_the_database),
         T(held_frames_come_after_synced),
         T(not_held_is_lost_and_let_go_drops),
         T(held_queue_keeps_the_newest),
