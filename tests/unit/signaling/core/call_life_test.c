@@ -140,6 +140,8 @@ static void a_lost_socket_has_the_grace_to_return(void **state)
     assert_int_equal(s.fx.n, 0);
     stage_event(&s, CALL_SOCKET_BACK, 1, 1);
     assert_int_equal(stage_sent(&s, MSG_PARTICIPANT_UPDATED, 0, 1), 1);
+    stage_event(&s, CALL_SOCKET_BACK, 1, 1); /* replaced by another socket of the same device */
+    assert_int_equal(s.fx.n, 0);
     stage_tick(&s, 60 * SECOND);
     assert_int_equal(s.c->state, CALL_ACTIVE);
     stage_event(&s, CALL_SOCKET_LOST, 1, 1);

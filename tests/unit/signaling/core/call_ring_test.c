@@ -139,6 +139,20 @@ static void decline_on_one_device_declines_for_the_user(void **state)
     stage_close(&s);
 }
 
+static void a_decline_does_not_overtake_an_accept(void **state)
+{
+    (void)state;
+    struct stage s;
+    stage_start(&s, 1);
+    stage_ask(&s, CALL_ACCEPT, 1, 1);
+    stage_ask(&s, CALL_DECLINE, 1, 2);
+    assert_error(&s, CALL_E_CONFLICT);
+    assert_int_equal(s.c->state, CALL_RINGING);
+    stage_committed(&s, 1, 1);
+    assert_ok(&s);
+    stage_close(&s);
+}
+
 static void a_group_goes_on_when_one_declines(void **state)
 {
     (void)state;
@@ -286,6 +300,7 @@ int main(void)
         cmocka_unit_test(two_devices_accept_and_one_wins),
         cmocka_unit_test(a_refused_accept_leaves_it_ringing),
         cmocka_unit_test(decline_on_one_device_declines_for_the_user),
+        cmocka_unit_test(a_decline_does_not_overtake_an_accept),
         cmocka_unit_test(a_group_goes_on_when_one_declines),
         cmocka_unit_test(busy_and_unreachable_end_at_once),
         cmocka_unit_test(nobody_answers),
