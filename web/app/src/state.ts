@@ -34,6 +34,8 @@ export const records = signal<CallRecord[] | null>(null);
 export const recordsCursor = signal<string | null>(null);
 export const loadFailed = signal(false);
 export const selection = signal<Person[]>([]);
+/** What is typed into the search for people; a call that is started has found its person. */
+export const peopleQuery = signal("");
 export const orphan = signal<string | null>(null);
 
 /** Calls are live objects; a count that goes up says that one of them has changed. */
@@ -110,23 +112,29 @@ export function startCall(
   media: Media,
 ): void {
   if (currentCall.value?.live) return;
+  peopleQuery.value = "";
   client.calls.start(target, media);
 }
 
+/** A group call with these people: in the group they already have, or in a new one. It has no
+ *  name of its own; everyone sees the names of the others. */
 export async function startGroupCall(people: Person[]): Promise<void> {
+  const ids = people.map((person) => person.id);
+  const wanted = new Set([...ids, session.value?.user.id ?? ""]);
   try {
-    const conversation = await client.api.createConversation({
-      type: "group",
-      memberIds: people.map((person) => person.id),
-      name: [client.user ? personOf(client.user) : null, ...people]
-        .map((person) => person?.displayName ?? "")
-        .filter(Boolean)
-        .join(", ")
-        .slice(0, 90),
-    });
+    let group = (conversations.value ?? []).find(
+      ({ type, name, members }) =>
+        type === "group" &&
+        !name &&
+        members.length === wanted.size &&
+        members.every((member) => wanted.has(member.userId)),
+    );
+    if (!group) {
+      group = await client.api.createConversation({ type: "group", memberIds: ids });
+      conversations.value = [group, ...(conversations.value ?? [])];
+    }
     selection.value = [];
-    startCall({ conversationId: conversation.id }, "video");
-    void loadConversations();
+    startCall({ conversationId: group.id }, "video");
   } catch {
     notify(t().errors.other, "warn");
   }
@@ -160,19 +168,21 @@ function updateTone(): void {
   document.title = first ? t().isCalling(nameOfCall(first)) : t().app;
 }
 
+/** Who is calling while it rings here; after that, who is in the call besides me. */
 export function nameOfCall(of: Call): string {
-  const from = of.from ?? undefined;
   const conversation = conversations.value?.find((item) => item.id === of.conversationId);
-  if (of.direction === "outgoing" && conversation?.type === "group") {
+  if (of.state !== "incoming" && conversation?.type === "group") {
     return conversationName(conversation);
   }
-  const person = from ? known.value.get(from.userId) : undefined;
-  return (
-    person?.displayName ??
-    from?.displayName ??
-    from?.username ??
-    (of.participants.map((item) => item.displayName).join(", ") || t().groupCall)
+  const { from } = of;
+  const caller = from
+    ? (known.value.get(from.userId)?.displayName ?? from.displayName ?? from.username)
+    : undefined;
+  if (caller && (of.state === "incoming" || of.participants.length <= 1)) return caller;
+  const names = of.participants.map(
+    (item) => known.value.get(item.userId)?.displayName ?? item.displayName,
   );
+  return names.filter(Boolean).join(", ") || t().groupCall;
 }
 
 export function isGroup(of: Call): boolean {

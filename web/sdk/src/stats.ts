@@ -12,7 +12,7 @@ export interface CallStats {
   jitterMs?: number;
   sendKbps?: number;
   receiveKbps?: number;
-  /** Video freezes since the look before. */
+  /** Freezes since the look before, of an average picture. */
   freezes: number;
   frameWidth?: number;
   frameHeight?: number;
@@ -91,6 +91,7 @@ interface Totals {
   lost: number;
   packets: number;
   freezes: number;
+  pictures: number;
 }
 
 /** Turns successive reports of a transport's peer connections into rates and a word. */
@@ -99,7 +100,7 @@ export class StatsMeter {
 
   /** `reports`: every peer connection of the transport. `fixedPath`: "sfu", else measured. */
   measure(reports: StatsMap[], now: number, fixedPath?: CallPath): CallStats {
-    const totals: Totals = { at: now, sent: 0, received: 0, lost: 0, packets: 0, freezes: 0 };
+    const totals: Totals = { at: now, sent: 0, received: 0, lost: 0, packets: 0, freezes: 0, pictures: 0 };
     const rtts: number[] = [];
     const jitters: number[] = [];
     let frame: StatsRecord | undefined;
@@ -113,6 +114,7 @@ export class StatsMeter {
         totals.lost += record.packetsLost ?? 0;
         totals.packets += record.packetsReceived ?? 0;
         totals.freezes += record.freezeCount ?? 0;
+        if (record.kind === "video" && record.framesDecoded) totals.pictures += 1;
         if (record.kind === "audio" && record.jitter !== undefined && record.packetsReceived) {
           jitters.push(record.jitter * 1000);
         }
@@ -139,7 +141,8 @@ export class StatsMeter {
     const seconds = (totals.at - last.at) / 1000;
     stats.sendKbps = Math.max(0, Math.round(((totals.sent - last.sent) * 8) / 1000 / seconds));
     stats.receiveKbps = Math.round(((totals.received - last.received) * 8) / 1000 / seconds);
-    stats.freezes = Math.max(0, totals.freezes - last.freezes);
+    const freezes = Math.max(0, totals.freezes - last.freezes);
+    stats.freezes = Math.round((freezes / Math.max(1, totals.pictures)) * 10) / 10;
     const lost = Math.max(0, totals.lost - last.lost);
     const expected = lost + Math.max(0, totals.packets - last.packets);
     if (expected > 0) stats.lossPercent = Math.round((lost / expected) * 1000) / 10;

@@ -9,6 +9,7 @@ import {
   loadConversations,
   loadFailed,
   meet,
+  peopleQuery as query,
   personOf,
   selection,
   session,
@@ -21,7 +22,6 @@ import { Avatar } from "../ui/avatar";
 import { CheckIcon, CloseIcon, Mark, PhoneIcon, SearchIcon, VideoIcon } from "../ui/icons";
 import { CallList } from "./history";
 
-const query = signal("");
 const found = signal<Person[]>([]);
 const searchedFor = signal("");
 const open = signal<string | null>(null);
