@@ -1,6 +1,7 @@
 #include "sfu/core/track.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct track *track_new(struct publisher *p, const struct sdp_track *sdp, uint32_t source,
                         int64_t cache_us)
@@ -31,10 +32,35 @@ void track_free(struct track *t)
     }
 }
 
-static bool is_old(const struct track *t, const struct packet *k)
+static uint64_t *window_word(struct track *t, int64_t ext_seq, uint64_t *bit)
 {
-    return t->cache && (k->ext_seq + TRACK_CACHE_PACKETS <= t->unwrap.highest ||
-                        rtx_cache_get(t->cache, k->ext_seq, k->arrival_us) != NULL);
+    uint64_t at = (uint64_t)ext_seq % TRACK_WINDOW;
+    *bit = UINT64_C(1) << (at % 64);
+    return &t->seen[at / 64];
+}
+
+/* Each number goes on at most once, however often and by whatever stream it comes: a second packet
+ * of the same number would leave under a nonce already used (RFC 7714 section 5). False for what
+ * came before or is older than the window. `before` is the highest number until now. */
+static bool is_fresh(struct track *t, int64_t ext_seq, int64_t before)
+{
+    uint64_t bit;
+    uint64_t *word;
+    if (ext_seq <= before - TRACK_WINDOW) {
+        return false;
+    }
+    if (ext_seq - before >= TRACK_WINDOW) {
+        memset(t->seen, 0, sizeof t->seen);
+    } else {
+        for (int64_t n = before + 1; n <= ext_seq; n++) { /* these places held older numbers */
+            word = window_word(t, n, &bit);
+            *word &= ~bit;
+        }
+    }
+    word = window_word(t, ext_seq, &bit);
+    bool fresh = !(*word & bit);
+    *word |= bit;
+    return fresh;
 }
 
 static bool note_picture(struct track *t, struct packet *k)
@@ -61,8 +87,9 @@ enum track_verdict track_input(struct track *t, struct packet *k, bool retransmi
     int64_t now_us = k->arrival_us;
     *woke = false;
     k->vp8 = (struct vp8_descriptor){0};
+    int64_t before = t->unwrap.started ? t->unwrap.highest : INT64_MIN / 2;
     k->ext_seq = rtp_unwrap_seq(&t->unwrap, k->header.seq);
-    if (is_old(t, k)) {
+    if (!is_fresh(t, k->ext_seq, before)) {
         t->stats.duplicates_or_late++;
         return TRACK_DROP;
     }

@@ -15,6 +15,7 @@
 #include "sfu/core/sr.h"
 
 #define TRACK_CACHE_PACKETS 1024
+#define TRACK_WINDOW        1024 /* numbers of which is known whether they came; a multiple of 64 */
 #define TRACK_SILENT_US     3000000 /* no packet for so long: the track counts as paused */
 
 struct publisher;
@@ -25,6 +26,7 @@ struct track {
     uint32_t source; /* unique in its router: what rewriters know the track by */
     struct sdp_track sdp;
     struct rtp_unwrap unwrap;
+    uint64_t seen[TRACK_WINDOW / 64]; /* bit per number, for those up to unwrap.highest */
     struct rtp_stats stats;
     struct nack nack;
     struct pli pli;

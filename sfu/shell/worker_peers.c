@@ -11,6 +11,11 @@
 
 /* ---- lives ---- */
 
+static const char *which_name(enum control_which which)
+{
+    return which == CONTROL_WHICH_PUBLISH ? "publish" : "subscribe";
+}
+
 void worker_add(struct worker *w, struct transport *t)
 {
     t->worker = w;
@@ -36,8 +41,8 @@ void worker_remove(struct worker *w, struct transport *t, bool tell)
     if (tell) {
         worker_tell(w, control_make_transport(false, t->room.s, t->number, t->which));
     }
-    LOG_D("transport_removed", "room=%s participant=%u which=%d", t->room.s, t->number,
-          (int)t->which);
+    LOG_I("transport_removed", "room=%s participant=%u which=%s lost=%d", t->room.s, t->number,
+          which_name(t->which), t->lost);
     DL_DELETE(w->transports, t);
     w->n_transports--;
     transport_free(w->table, t);
@@ -86,6 +91,8 @@ static void progress(struct worker *w, struct transport *t)
             return;
         }
         sfu_count(SFU_DTLS_HANDSHAKES, 1);
+        LOG_I("transport_up", "room=%s participant=%u which=%s", t->room.s, t->number,
+              which_name(t->which));
         worker_tell(w, control_make_transport(true, t->room.s, t->number, t->which));
         if (t->publisher) {
             router_publisher_ready(w->router, t->publisher, w->now_us);

@@ -127,10 +127,23 @@ static void test_duplicates_go_nowhere(void **state)
     (void)state;
     struct router *r = fixture_router(64);
     struct publisher *p = fixture_publisher(r, 1);
-    fixture_subscriber(r, 2, 0, 1);
+    fixture_subscriber(r, 2, 1, 1);
+    int64_t late_us = START_US + 5000000; /* long after the cache has forgotten */
     assert_int_equal(fixture_route(r, p, fixture_video(r, 1, 50, true, START_US), NULL), 1);
     assert_int_equal(fixture_route(r, p, fixture_video(r, 1, 51, false, START_US), NULL), 1);
     assert_int_equal(fixture_route(r, p, fixture_video(r, 1, 51, false, START_US), NULL), 0);
+    assert_int_equal(fixture_route(r, p, fixture_video(r, 1, 51, false, late_us), NULL), 0);
+    assert_int_equal(fixture_route(r, p, fixture_video(r, 1, 53, false, late_us), NULL), 1);
+    assert_int_equal(fixture_route(r, p, fixture_video(r, 1, 52, false, late_us), NULL), 1);
+    assert_int_equal(fixture_route(r, p, fixture_video(r, 1, 52, false, late_us), NULL), 0);
+    assert_int_equal(fixture_route(r, p, fixture_audio(r, 1, 7, 20, START_US), NULL), 1);
+    assert_int_equal(fixture_route(r, p, fixture_audio(r, 1, 7, 20, late_us), NULL), 0);
+    /* Beyond the window nothing is known of, so nothing is taken. */
+    assert_int_equal(
+        fixture_route(r, p, fixture_video(r, 1, 53 + TRACK_WINDOW, true, late_us), NULL), 1);
+    assert_int_equal(fixture_route(r, p, fixture_video(r, 1, 53, false, late_us), NULL), 0);
+    assert_int_equal(fixture_route(r, p, fixture_video(r, 1, 55, false, late_us), NULL), 1);
+    assert_int_equal(fixture_route(r, p, fixture_video(r, 1, 55, false, late_us), NULL), 0);
     router_free(r);
 }
 
