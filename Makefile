@@ -1,6 +1,6 @@
 # Sotto. `make up` runs everything on this machine, `make test` proves it; the rest is for comfort.
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build test test-quick clean format
+.PHONY: help up down status logs build test test-quick clean format screenshots
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -33,6 +33,11 @@ test-quick: ## checks and unit tests only
 
 format: ## clang-format over our C
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+screenshots: build ## take the pictures of docs/screens anew
+	@deploy/packages --tests
+	@deploy/npm-install tests
+	@node tests/browser/screenshots.mjs
 
 clean: ## remove builds (keeps var/)
 	@rm -rf build build-* web/app/dist
