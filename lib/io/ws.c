@@ -140,11 +140,13 @@ void ws_pong(struct ws *w)
 
 /* ---- frames out ---- */
 
+/* With a byte in it: lws doesn't tell of a pong that is empty. */
 static int write_ping(struct ws *w)
 {
     unsigned char room[LWS_PRE + 1];
+    room[LWS_PRE] = 'p';
     w->ping_pending = false;
-    return lws_write(w->wsi, room + LWS_PRE, 0, LWS_WRITE_PING) < 0 ? -1 : 0;
+    return lws_write(w->wsi, room + LWS_PRE, 1, LWS_WRITE_PING) < 0 ? -1 : 0;
 }
 
 /* The close frame, as a write of its own: asked for by lws_close_reason and -1 from here, Debian's
@@ -189,12 +191,13 @@ int ws_writable(struct ws *w)
     return 0;
 }
 
-static void kill_soon(struct ws *w)
+/* Ends it without a word; w is gone after. Only from the timer, never from lws's callbacks. */
+static void kill_now(struct ws *w)
 {
     if (!w->close_code)
         w->close_code = CLOSE_ABNORMAL;
     w->closing = true;
-    lws_set_timeout(w->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+    lws_set_timeout(w->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
 }
 
 static void on_timer(void *arg)
@@ -203,7 +206,7 @@ static void on_timer(void *arg)
     int64_t now = clock_mono_us();
     if (w->closing) {
         if (now >= w->close_deadline_us)
-            kill_soon(w);
+            kill_now(w);
         else
             arm(w);
         return;
@@ -211,7 +214,7 @@ static void on_timer(void *arg)
     if (now >= w->ping_due_us) {
         if (w->pings_unanswered >= 2) {
             LOG_D("ws_dead", "path=%s", w->endpoint->o.path);
-            kill_soon(w);
+            kill_now(w);
             return;
         }
         w->pings_unanswered++;
