@@ -131,12 +131,12 @@ static void credentials_make(struct transport_table *table, struct transport *t,
     credentials_remove(table, c);
     *c = (struct ice_credentials){.transport = t};
     do { /* 6 and 24 random bytes; base64url's '-' and '_' are no ice-chars, '+' and '/' are */
-        random_token(c->ufrag, TRANSPORT_UFRAG_LEN / 4 * 3);
+        random_token(c->ufrag, (size_t)TRANSPORT_UFRAG_LEN / 4 * 3);
         for (char *s = c->ufrag; *s; s++) {
             *s = *s == '-' ? '+' : *s == '_' ? '/' : *s;
         }
     } while (transport_by_ufrag(table, c->ufrag));
-    random_token(c->pwd, TRANSPORT_PWD_LEN / 4 * 3);
+    random_token(c->pwd, (size_t)TRANSPORT_PWD_LEN / 4 * 3);
     for (char *s = c->pwd; *s; s++) {
         *s = *s == '-' ? '+' : *s == '_' ? '/' : *s;
     }

@@ -99,10 +99,8 @@ static void progress(struct worker *w, struct transport *t)
         } else {
             router_subscriber_ready(w->router, t->subscriber, w->now_us);
         }
-    } else if (state == DTLS_FAILED) {
-        sfu_count(SFU_DTLS_FAILURES, 1);
-        lose(w, t);
-    } else if (state == DTLS_CLOSED) {
+    } else if (state == DTLS_FAILED || state == DTLS_CLOSED) {
+        sfu_count(SFU_DTLS_FAILURES, state == DTLS_FAILED);
         lose(w, t);
     }
 }

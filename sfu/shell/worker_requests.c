@@ -9,7 +9,7 @@
 #include "lib/proto/sdp_subscribe.h"
 #include "sfu/shell/worker_private.h"
 
-#define SDP_ROOM (256 * 1024) /* bound of an answer or offer that we write */
+#define SDP_ROOM ((size_t)256 * 1024) /* bound of an answer or offer that we write */
 
 /* ---- replies ---- */
 
