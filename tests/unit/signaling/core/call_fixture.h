@@ -34,7 +34,8 @@ static const struct call_limits stage_limits = {.ring_timeout_us = 60 * SECOND,
 static inline struct id stage_id(int u, int d)
 {
     struct id id;
-    snprintf(id.s, sizeof(id.s), "00000000-0000-7000-8%03x-%012x", u, d);
+    snprintf(id.s, sizeof(id.s), "00000000-0000-7000-8%03x-%012x", (unsigned)u & 0xfff,
+             (unsigned)d & 0xffff);
     return id;
 }
 
