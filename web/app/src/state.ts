@@ -9,6 +9,7 @@ import {
   type SocketState,
   type User,
 } from "@sotto/sdk";
+import { announce } from "./notification";
 import { Ringer } from "./ring";
 import { t } from "./strings";
 
@@ -165,7 +166,9 @@ function updateTone(): void {
     ringer.set("outgoing");
   } else ringer.set(null);
   const first = ringingCalls.value[0];
-  document.title = first ? t().isCalling(nameOfCall(first)) : t().app;
+  const text = first ? t().isCalling(nameOfCall(first)) : null;
+  document.title = text ?? t().app;
+  announce(text);
 }
 
 /** Who is calling while it rings here; after that, who is in the call besides me. */

@@ -2,6 +2,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Device } from "@sotto/sdk";
 import { dayOf, timeOfDay } from "../format";
+import { askPermission, permission } from "../notification";
 import { client, notify, personOf, session } from "../state";
 import { LANGUAGES, language, setLanguage, t, type Language } from "../strings";
 import { Avatar } from "../ui/avatar";
@@ -27,6 +28,7 @@ export function SettingsPage() {
         </div>
       </section>
       <Devices />
+      <Notifications />
       <section class="card panel" aria-labelledby="s-language">
         <h2 id="s-language">{t().language}</h2>
         <div class="segments" role="radiogroup" aria-labelledby="s-language">
@@ -123,6 +125,37 @@ function Devices() {
           <DeviceRow key={device.id} device={device} onRevoke={revoke} />
         ))}
       </ul>
+    </section>
+  );
+}
+
+function Notifications() {
+  const state = useSignal(permission());
+  if (state.value === "unsupported") return null;
+  return (
+    <section class="card panel" aria-labelledby="s-notifications">
+      <div class="panel-head">
+        <h2 id="s-notifications">{t().notifications}</h2>
+        {state.value === "granted" && <span class="badge">{t().notificationsOn}</span>}
+      </div>
+      <p class="quiet">
+        {state.value === "denied" ? t().notificationsDenied : t().notificationsText}
+      </p>
+      {state.value === "default" && (
+        <div class="button-row">
+          <button
+            type="button"
+            class="button"
+            onClick={() =>
+              void askPermission().then((next) => {
+                state.value = next;
+              })
+            }
+          >
+            {t().notificationsAllow}
+          </button>
+        </div>
+      )}
     </section>
   );
 }
