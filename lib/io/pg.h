@@ -25,7 +25,7 @@ struct pg_options {
 /* The answer to one query; borrowed, valid inside the callback only. */
 struct pg_result;
 /* err: OK; ERR_CONFLICT (unique or check violation, serialization); ERR_NOT_FOUND/ERR_FORBIDDEN/
- * ERR_WRONG_STATE/… when SQL raised one of ours (SQLSTATE 'ST' + code, see schema/000_base.sql);
+ * ERR_WRONG_STATE/… when SQL raised one of ours (SQLSTATE 'ST' + code, see pg_state.h);
  * ERR_UNAVAILABLE; ERR_TIMEOUT; ERR_IO for any other SQL error (logged). res is NULL unless OK. */
 typedef void (*pg_fn)(void *arg, int err, const struct pg_result *res);
 
