@@ -181,13 +181,14 @@ static void on_frame(struct hub_request *q, const cJSON *data, void *arg)
         call_request_error(rq, CALL_E_UNAVAILABLE);
         return;
     }
+    struct ratelimit_result rl = {0};
+    bool rings = h->type == FRAME_CALL_START || h->type == FRAME_CALL_INVITE;
+    if (rings && limited(s, hub_who(q), &rl)) {
+        hub_reply_error(q, "rate_limited", "Too many calls.", rl.reset_us / 1000 + 1);
+        request_free(rq);
+        return;
+    }
     if (h->type == FRAME_CALL_START) {
-        struct ratelimit_result rl = {0};
-        if (limited(s, hub_who(q), &rl)) {
-            hub_reply_error(q, "rate_limited", "Too many calls.", rl.reset_us / 1000 + 1);
-            request_free(rq);
-            return;
-        }
         rq->starts = true;
         call_ask_create(rq);
         return;
