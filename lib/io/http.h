@@ -89,7 +89,8 @@ void http_add_routes(struct http_server *s, const struct http_route *routes, voi
 int http_start(struct http_server *s);
 /* Stops accepting; closes sockets with 1012 and the reconnect hint. */
 void http_drain(struct http_server *s);
-/* Closes everything at once. Close the pg first: its callbacks may still hold requests. */
+/* Closes everything at once. A request that a handler still holds stays valid until the handler
+ * answers it, which then goes nowhere. */
 void http_free(struct http_server *s);
 
 /* ---- a request ---- */

@@ -140,3 +140,34 @@ void http_idempotency_finish(struct http_request *r)
         http_answer_send(r);
     }
 }
+
+/* ---- purging ---- */
+
+enum { FIRST_SWEEP_US = 60 * 1000000 };
+static const int64_t sweep_every_us = INT64_C(3600) * 1000000;
+
+static void on_swept(void *arg, int err, const struct pg_result *res)
+{
+    (void)arg;
+    (void)res;
+    if (err != OK)
+        LOG_W("idempotency_sweep_failed", "err=%s", err_name(err));
+}
+
+static void sweep(void *arg)
+{
+    struct http_server *s = arg;
+    (void)pg_query(s->o.pg, "idempotency_sweep", "select idempotency_sweep()", 0, NULL, NULL,
+                   on_swept, NULL);
+}
+
+int http_idempotency_start(struct http_server *s)
+{
+    if (!s->o.pg)
+        return OK;
+    s->sweep = loop_timer_new(s->loop, sweep, s);
+    if (!s->sweep)
+        return ERR_NOMEM;
+    loop_timer_start(s->sweep, FIRST_SWEEP_US, sweep_every_us);
+    return OK;
+}

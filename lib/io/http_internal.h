@@ -58,7 +58,8 @@ struct http_server {
     struct ws *sockets;
     struct http_file *files;
     size_t files_bytes;
-    bool draining, destroyed;
+    struct loop_timer *sweep; /* of kept answers, or NULL */
+    bool draining;
 };
 
 /* What a wsi's opaque user data points to begins with its kind. */
@@ -87,7 +88,7 @@ enum http_state { HTTP_READING, HTTP_RUNNING, HTTP_ANSWERED };
 
 struct http_request {
     enum http_owner owner; /* first */
-    struct http_server *server;
+    struct http_server *server; /* NULL once it was freed */
     struct http_port *port;
     struct lws *wsi; /* NULL once the client has gone */
     enum http_state state;
@@ -156,6 +157,8 @@ int http_request_body(struct http_request *r, const void *data, size_t len);
 int http_request_body_done(struct http_request *r);
 /* The connection or stream is gone. */
 void http_request_gone(struct http_request *r);
+/* The server goes: a request that is still being worked on lives on without it until answered. */
+void http_request_orphan(struct http_request *r);
 void http_request_free(struct http_request *r);
 /* Runs the route's handler on a request whose body is here. */
 void http_request_run(struct http_request *r);
@@ -192,6 +195,8 @@ const char *http_status_title(int status);
 /* True when the request was taken over (its key is looked up first); the handler runs later or the
  * stored answer is sent. */
 bool http_idempotency_begin(struct http_request *r);
+/* Forgets old answers from time to time. */
+int http_idempotency_start(struct http_server *s);
 /* Stores the answer, then sends it. */
 void http_idempotency_finish(struct http_request *r);
 

@@ -317,9 +317,21 @@ void http_request_gone(struct http_request *r)
         http_request_free(r);
 }
 
+void http_request_orphan(struct http_request *r)
+{
+    r->wsi = NULL;
+    if (r->state == HTTP_RUNNING || r->idem_held) {
+        DL_DELETE(r->server->requests, r);
+        r->server = NULL;
+    } else {
+        http_request_free(r);
+    }
+}
+
 void http_request_free(struct http_request *r)
 {
-    DL_DELETE(r->server->requests, r);
+    if (r->server)
+        DL_DELETE(r->server->requests, r);
     if (r->wsi)
         lws_set_opaque_user_data(r->wsi, NULL);
     for (int h = 0; h < HTTP_HEADERS; h++)

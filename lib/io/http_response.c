@@ -195,6 +195,10 @@ static void log_access(const struct http_request *r)
 
 void http_answer_send(struct http_request *r)
 {
+    if (!r->server) {
+        http_request_free(r);
+        return;
+    }
     r->idem_held = false;
     log_access(r);
     http_metrics_request(r);
@@ -227,7 +231,7 @@ void http_answer(struct http_request *r, int status, const char *type, char *out
     r->content_type = type;
     r->out = out;
     r->out_len = out ? len : 0;
-    if (r->idem_held)
+    if (r->idem_held && r->server)
         http_idempotency_finish(r);
     else
         http_answer_send(r);

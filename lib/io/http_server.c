@@ -320,7 +320,7 @@ int http_start(struct http_server *s)
         rc = listen_on(s, HTTP_PORT_PLAIN, s->o.plain_address, s->o.plain_port);
     if (rc == OK)
         rc = listen_on(s, HTTP_PORT_INTERNAL, s->o.internal_address, s->o.internal_port);
-    return rc;
+    return rc == OK ? http_idempotency_start(s) : rc;
 }
 
 void http_drain(struct http_server *s)
@@ -352,14 +352,11 @@ void http_free(struct http_server *s)
 {
     if (!s)
         return;
-    s->destroyed = true;
+    loop_timer_free(s->sweep);
     context_free(s);
     struct http_request *r, *tmp;
     DL_FOREACH_SAFE(s->requests, r, tmp)
-    {
-        r->wsi = NULL;
-        http_request_free(r);
-    }
+    http_request_orphan(r);
     struct http_route_set *set, *set_tmp;
     LL_FOREACH_SAFE(s->sets, set, set_tmp)
     free(set);

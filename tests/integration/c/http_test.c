@@ -9,6 +9,7 @@
 #include "lib/io/pg.h"
 
 #define JSON "Content-Type: application/json\r\n"
+#define ANN  "Authorization: Bearer good\r\n"
 
 static char root[] = "/tmp/sotto-http-test-XXXXXX";
 static struct pg *database;
@@ -58,6 +59,14 @@ static void later(struct http_request *r, void *arg)
     loop_timer_start(x->timer, 100000, 0);
 }
 
+static struct http_request *_Atomic last_held;
+
+static void hold(struct http_request *r, void *arg)
+{
+    (void)arg;
+    last_held = r;
+}
+
 static void failing(struct http_request *r, void *arg)
 {
     struct json_errors e = {0};
@@ -85,6 +94,7 @@ static struct http_route routes[] = {
     {HTTP_GET, "/v1/me", echo, HTTP_AUTH, 0, NULL},
     {HTTP_POST, "/v1/count", count, HTTP_AUTH | HTTP_IDEMPOTENT | HTTP_OPTIONAL_BODY, 0, NULL},
     {HTTP_GET, "/v1/later", later, 0, 0, NULL},
+    {HTTP_GET, "/v1/held", hold, 0, 0, NULL},
     {HTTP_POST, "/v1/failing", failing, 0, 0, NULL},
     {HTTP_GET, "/v1/limited", echo, 0, 0, NULL},
     {HTTP_GET, "/healthz", echo, HTTP_PUBLIC_OPS, 0, NULL},
@@ -139,9 +149,20 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    /* two requests are still held when the server goes: one by a handler, one by the database */
+    int held = dial(srv.plain_port), kept = dial(srv.plain_port);
+    static const char hold_it[] = "GET /v1/held HTTP/1.1\r\nHost: x\r\n\r\n",
+                      keep_it[] = "POST /v1/count HTTP/1.1\r\n" ANN "Idempotency-Key: last\r\n\r\n";
+    put(kept, keep_it, sizeof(keep_it) - 1);
+    put(held, hold_it, sizeof(hold_it) - 1);
+    while (!last_held)
+        usleep(1000);
     srv_join();
-    pg_close(database);
     http_free(srv.s);
+    http_reply(last_held, 200, json_new());
+    pg_close(database);
+    close(held);
+    close(kept);
     loop_free(srv.l);
     for (struct http_route *r = routes; r->path; r++)
         ratelimit_free(r->limit);
@@ -451,8 +472,6 @@ static void a_client_that_leaves_harms_nothing(void **state)
 }
 
 /* ---- Idempotency-Key ---- */
-
-#define ANN "Authorization: Bearer good\r\n"
 
 /* Runs schema/020 in the test's database, by libpq alone: a file of many statements. */
 static void load_schema(void)
