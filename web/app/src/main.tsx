@@ -2,6 +2,8 @@ import { render } from "preact";
 import "./style/tokens.css";
 import "./style/base.css";
 import "./style/app.css";
+import "./style/people.css";
+import "./style/incoming.css";
 import "./style/call.css";
 import { App } from "./app";
 import { begin, client } from "./state";

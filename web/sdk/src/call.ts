@@ -1,12 +1,11 @@
+import type { CallContext, CallEvents, CallState, CallTarget, EndReason } from "./call_types";
 import { Emitter } from "./emitter";
-import type { SottoError} from "./errors";
-import { asSottoError } from "./errors";
+import { asSottoError, type SottoError } from "./errors";
 import type { LocalMedia } from "./media";
-import { P2PTransport } from "./p2p";
+import { MediaPath } from "./media_path";
 import { Roster, type Participant } from "./participants";
-import { SfuTransport } from "./sfu";
-import { StatsMeter, type CallStats, type Quality, type TrackStats } from "./stats";
-import type { LinkState, SendFlags, Transport, TransportHost } from "./transport";
+import type { CallStats, Quality, TrackStats } from "./stats";
+import type { SendFlags, TransportHost } from "./transport";
 import type {
   CallerInfo,
   CallPath,
@@ -18,67 +17,8 @@ import type {
   WireParticipant,
 } from "./types";
 
-export type CallState =
-  | "idle" /* Made, nothing sent. */
-  | "outgoing" /* Rings at the others. */
-  | "incoming" /* Rings here. */
-  | "connecting" /* Answered; media isn't there yet. */
-  | "active"
-  | "reconnecting" /* Media was there and is interrupted. */
-  | "ended";
-
-/** Why it ended: the server's words, and `media_denied` and the like where it never began. */
-export type EndReason = string;
-
-export interface CallOptions {
-  /** How long peer to peer may take to connect before both move to the SFU. */
-  fallbackAfterMs: number;
-  iceTransportPolicy: RTCIceTransportPolicy;
-  /** Diagnosis: no candidates are exchanged between the two, so that the SFU has to carry it. */
-  blockP2P: boolean;
-  statsEveryMs: number;
-}
-
-export const DEFAULT_CALL_OPTIONS: CallOptions = {
-  fallbackAfterMs: 8_000,
-  iceTransportPolicy: "all",
-  blockP2P: false,
-  statsEveryMs: 5_000,
-};
-
-/** What a call needs from its surroundings; tests bring their own. */
-export interface CallContext {
-  userId: string;
-  request<T>(type: string, data: object, flags?: SendFlags): Promise<T>;
-  online(): boolean;
-  createPeer(configuration: RTCConfiguration): RTCPeerConnection;
-  iceServers(): Promise<RTCIceServer[]>;
-  createMedia(): LocalMedia;
-  now(): number;
-  options: CallOptions;
-}
-
-export interface CallTarget {
-  userId?: string;
-  conversationId?: string;
-}
-
-export interface CallEvents {
-  /** Anything a screen shows may have changed: read the call's properties again. */
-  change: undefined;
-  state: { state: CallState; previous: CallState };
-  ended: { reason: EndReason };
-  stats: CallStats;
-  /** Something that doesn't end the call: a camera that can't be opened, for one. */
-  problem: SottoError;
-}
-
-/** A call is given up when peer to peer was connected once and stays broken for this long. */
-const BROKEN_P2P_MS = 8_000;
 /** TURN credentials are renewed this long before they run out. */
 const RENEW_BEFORE_MS = 60_000;
-/** The old connections are kept this long at most while the call moves to the SFU. */
-const MOVE_MS = 8_000;
 
 /**
  * One call, from the first ring to the end, whichever way its media goes. Its transports come and
@@ -107,18 +47,10 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
   readonly roster: Roster;
   private readonly context: CallContext;
   private readonly local: LocalMedia;
-  private transport: Transport | null = null;
-  private retiring: Transport | null = null;
-  private meter = new StatsMeter();
+  private readonly carrier: MediaPath;
   private muted = false;
   private cameraOn = false;
-  private linkedOnce = false;
-  private p2pUserId: string | null = null;
-  private builds = 0;
   private early: (() => void)[] = [];
-  private fallbackTimer: ReturnType<typeof setTimeout> | undefined;
-  private moveTimer: ReturnType<typeof setTimeout> | undefined;
-  private statsTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(context: CallContext, direction: "outgoing" | "incoming", media: Media) {
     super();
@@ -127,6 +59,8 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
     this.media = media;
     this.local = context.createMedia();
     this.roster = new Roster(context.userId);
+    this.carrier = new MediaPath(this, context.options, this.roster, () => context.now());
+    this.watchCarrier();
   }
 
   /* What a screen reads */
@@ -147,21 +81,17 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
     return this.state !== "ended";
   }
   get sfuGeneration(): number {
-    return this.transport instanceof SfuTransport
-      ? this.builds - 1 + this.transport.generation
-      : this.builds;
+    return this.carrier.sfuGeneration;
   }
 
   /** What has to be played to hear everyone. In a group these are slots, not persons. */
   audioTracks(): MediaStreamTrack[] {
-    return this.transport?.audio() ?? [];
+    return this.carrier.audioTracks();
   }
 
   /** Figures of what is received of one person. */
-  async participantStats(userId: string): Promise<TrackStats> {
-    const participant = this.roster.byUser(userId);
-    if (!participant || !this.transport) return { framesDecoded: 0, audioEnergy: 0 };
-    return this.transport.trackStats(participant.participantId);
+  participantStats(userId: string): Promise<TrackStats> {
+    return this.carrier.trackStats(userId);
   }
 
   /** One summary of everything: {framesDecoded, audioEnergy} a user name, path and quality. */
@@ -314,13 +244,13 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
       this.cameraError = asSottoError(error);
       this.emit("problem", this.cameraError);
     }
-    await this.transport?.updateTracks();
+    await this.carrier.updateTracks();
     this.tellUpdate({ video: this.cameraOn });
     this.changed();
   }
 
   async setView(video: ViewRequest[]): Promise<void> {
-    if (this.transport instanceof SfuTransport) await this.transport.setView(video);
+    await this.carrier.setView(video);
   }
 
   /* What the server says */
@@ -355,44 +285,35 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
         return;
       }
       this.setState("connecting");
-      if (this.mode === "sfu") this.useSfu();
-      else this.useP2P(true);
+      this.connect(true);
     });
   }
 
   onDescription(event: ServerEvents["call_description"]): void {
     this.whenReady(() => {
-      if (this.transport instanceof P2PTransport) {
-        void this.transport.onDescription(event.description);
-      }
+      this.carrier.onDescription(event);
     });
   }
 
   onCandidate(event: ServerEvents["ice_candidate"]): void {
     this.whenReady(() => {
-      if (this.transport instanceof P2PTransport) void this.transport.onCandidate(event.candidate);
+      this.carrier.onCandidate(event);
     });
   }
 
   onFallback(event: ServerEvents["call_fallback"]): void {
     this.whenReady(() => {
-      if (this.state === "incoming" || this.state === "outgoing") {
-        this.mode = "sfu"; // Not answered yet: it will start there.
-        return;
-      }
-      if (this.transport instanceof SfuTransport) {
-        if (event.reason === "sfu_restarted") this.transport.rebuild();
-        return;
-      }
       this.mode = "sfu";
-      this.useSfu();
+      // Not answered yet: it will start there.
+      if (this.state === "incoming" || this.state === "outgoing") return;
+      this.carrier.onFallback(event.reason);
     });
   }
 
   onParticipant(kind: "joined" | "left" | "updated", wire: WireParticipant): void {
     if (kind === "left") this.roster.left(wire);
     else this.roster.add(kind === "joined" ? { ...wire, state: "joined" } : wire);
-    this.bindTracks();
+    this.carrier.bindTracks();
     this.changed();
     if (kind === "joined" && wire.userId !== this.context.userId) {
       this.onAccepted({ callId: this.callId, userId: wire.userId });
@@ -400,7 +321,7 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
   }
 
   onSlots(event: ServerEvents["sfu_slots"]): void {
-    if (this.transport instanceof SfuTransport) this.transport.onSlots(event);
+    this.carrier.onSlots(event);
   }
 
   onSpeakers(event: ServerEvents["active_speakers"]): void {
@@ -431,7 +352,7 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
       }
       if (this.state !== "incoming" && this.state !== "outgoing") await this.rejoin(false);
     }
-    this.transport?.recover();
+    this.carrier.recover();
   }
 
   /* Inside */
@@ -444,11 +365,11 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
         { offline: "resend", timeoutMs: 15_000 },
       );
       this.takeReply(reply);
-      if (fresh || !this.transport) {
+      if (fresh || this.carrier.kind === null) {
         this.answered(reply);
         // After a reload there is nobody who would make an offer to this new connection.
-        if (this.mode === "p2p") this.askFallback("ice_failed");
-      } else if (reply.mode === "sfu" && this.transport.kind === "p2p") this.useSfu();
+        if (this.mode === "p2p") this.carrier.askFallback("ice_failed");
+      } else if (reply.mode === "sfu") this.carrier.useSfu();
       this.tellUpdate({ audio: this.audioOn, video: this.cameraOn });
     } catch (error) {
       const { code, temporary } = asSottoError(error);
@@ -497,138 +418,47 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
     this.answeredAt ??= this.context.now();
     if (this.from) this.roster.markJoined(this.from.userId);
     this.setState("connecting");
-    if (this.mode === "sfu") this.useSfu();
-    else this.useP2P(false);
-    this.tellUpdate({ audio: this.audioOn, video: this.cameraOn });
+    this.connect(false);
     this.flushEarly();
   }
 
-  private useP2P(caller: boolean): void {
-    if (this.transport) return;
-    const others = this.participants;
-    this.p2pUserId = (others.find((person) => person.joined) ?? others[0])?.userId ?? null;
-    const transport = new P2PTransport(this, caller);
-    this.adopt(transport);
-    clearTimeout(this.fallbackTimer);
-    this.fallbackTimer = setTimeout(() => {
-      this.askFallback("timeout");
-    }, this.context.options.fallbackAfterMs);
-    transport.start();
-    if (caller) this.tellUpdate({ audio: this.audioOn, video: this.cameraOn });
+  private connect(caller: boolean): void {
+    if (this.mode === "sfu") this.carrier.useSfu();
+    else this.carrier.useP2P(caller);
+    this.tellUpdate({ audio: this.audioOn, video: this.cameraOn });
   }
 
-  private useSfu(): void {
-    if (this.transport instanceof SfuTransport || this.state === "ended") return;
-    clearTimeout(this.fallbackTimer);
-    const before = this.transport;
-    this.mode = "sfu";
-    if (before?.link === "connected") {
-      // Faces stay on screen until the SFU carries the call.
-      this.retiring?.close();
-      this.retiring = before;
-      this.moveTimer = setTimeout(() => {
-        this.retire();
-      }, MOVE_MS);
-    } else before?.close();
-    this.builds += 1;
-    const transport = new SfuTransport(this);
-    this.adopt(transport);
-    transport.start();
-  }
-
-  private adopt(transport: Transport): void {
-    this.transport = transport;
-    this.meter = new StatsMeter();
-    transport.on("link", (link) => {
-      if (transport === this.transport) this.onLink(link);
+  private watchCarrier(): void {
+    this.carrier.on("connected", () => {
+      this.setState("active");
     });
-    transport.on("tracks", () => {
-      if (transport !== this.transport) return;
-      this.bindTracks();
+    this.carrier.on("interrupted", () => {
+      if (this.state === "active") this.setState("reconnecting");
+    });
+    this.carrier.on("lost", () => {
+      this.finish("failed");
+    });
+    this.carrier.on("tracks", () => {
       this.changed();
     });
-    transport.on("error", (error) => {
+    this.carrier.on("stats", (stats) => {
+      this.measured(stats);
+    });
+    this.carrier.on("problem", (error) => {
       this.emit("problem", error);
     });
   }
 
-  private onLink(link: LinkState): void {
-    const p2p = this.transport?.kind === "p2p";
-    if (link === "connected") {
-      clearTimeout(this.fallbackTimer);
-      this.linkedOnce = true;
-      this.retire();
-      this.bindTracks();
-      this.setState("active");
-      this.scheduleStats(200);
-    } else if (link === "failed" && p2p && !this.linkedOnce) {
-      this.askFallback("ice_failed");
-    } else if (link === "interrupted" || link === "failed") {
-      if (this.state === "active") this.setState("reconnecting");
-      if (p2p) {
-        clearTimeout(this.fallbackTimer);
-        this.fallbackTimer = setTimeout(() => {
-          this.askFallback("ice_failed");
-        }, BROKEN_P2P_MS);
-      } else if (link === "failed") {
-        this.finish("failed");
-      }
-    }
-  }
-
-  private askFallback(reason: "ice_failed" | "timeout"): void {
-    clearTimeout(this.fallbackTimer);
-    if (this.state === "ended" || this.transport?.kind !== "p2p") return;
-    this.request("call_fallback", { callId: this.callId, reason }, { offline: "queue" })
-      .then(() => {
-        this.useSfu();
-      })
-      .catch((error: unknown) => {
-        const failure = asSottoError(error);
-        if (this.state === "ended" || this.transport?.kind !== "p2p") return;
-        if (["call_ended", "call_not_found", "not_participant"].includes(failure.code)) {
-          this.finish("failed");
-          return;
-        }
-        // No SFU just now: peer to peer may still make it, and then this timer is off.
-        this.fallbackTimer = setTimeout(
-          () => {
-            this.askFallback(reason);
-          },
-          Math.max(1_000, failure.retryAfterMs ?? 0),
-        );
-      });
-  }
-
-  private retire(): void {
-    clearTimeout(this.moveTimer);
-    this.retiring?.close();
-    this.retiring = null;
-  }
-
-  /** Gives every participant's stream the tracks that carry him now. Until the SFU has a picture,
-   *  the old connection's stays. */
-  private bindTracks(): void {
-    for (const participant of this.participants) {
-      const carriers = [this.transport, this.retiring].filter(
-        (carrier) =>
-          carrier && (carrier.kind === "sfu" || participant.userId === this.p2pUserId),
-      );
-      const find = (
-        pick: (carrier: Transport) => MediaStreamTrack | null,
-      ): MediaStreamTrack | null => {
-        for (const carrier of carriers) {
-          const track = carrier && pick(carrier);
-          if (track) return track;
-        }
-        return null;
-      };
-      setTracks(
-        participant.stream,
-        find((carrier) => carrier.remoteVideo(participant.participantId)),
-        find((carrier) => carrier.remoteAudio(participant.participantId)),
-      );
-    }
+  private measured(stats: CallStats): void {
+    this.path = stats.path;
+    this.quality = stats.quality;
+    this.lastStats = stats;
+    this.emit("stats", stats);
+    this.changed();
+    if (!this.context.online()) return;
+    this.request("call_stats", { callId: this.callId, ...stats }).catch(() => {
+      // Only figures: the next ones come in five seconds.
+    });
   }
 
   private tellUpdate(update: { audio?: boolean; video?: boolean }): void {
@@ -648,41 +478,9 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
     );
   }
 
-  private scheduleStats(delay = this.context.options.statsEveryMs): void {
-    clearTimeout(this.statsTimer);
-    this.statsTimer = setTimeout(() => {
-      void this.measure().finally(() => {
-        if (this.live) this.scheduleStats();
-      });
-    }, delay);
-  }
-
-  private async measure(): Promise<void> {
-    const { transport } = this;
-    if (!transport || !this.live) return;
-    const reports = await transport.stats();
-    if (transport !== this.transport || !this.live || transport.link !== "connected") return;
-    const stats = this.meter.measure(
-      reports,
-      this.context.now(),
-      transport.kind === "sfu" ? "sfu" : undefined,
-    );
-    this.path = stats.path;
-    this.quality = stats.quality;
-    this.lastStats = stats;
-    this.emit("stats", stats);
-    this.changed();
-    if (!this.context.online()) return;
-    const report: Partial<CallStats> = { ...stats };
-    if (report.quality === "unknown") delete report.quality;
-    await this.request("call_stats", { callId: this.callId, ...report }).catch(() => {
-      // Only figures: the next ones come in five seconds.
-    });
-  }
-
   /** Events may overtake the reply that gives this call its id and its servers. */
   private whenReady(work: () => void): void {
-    const ready = this.callId !== "" && (this.direction === "outgoing" || this.transport !== null);
+    const ready = this.callId !== "" && (this.direction === "outgoing" || this.carrier.kind !== null);
     if (ready || this.state === "incoming") work();
     else this.early.push(work);
   }
@@ -695,9 +493,7 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
     if (this.state === "ended") return;
     this.endReason = reason;
     this.endedAt = this.context.now();
-    for (const timer of [this.fallbackTimer, this.moveTimer, this.statsTimer]) clearTimeout(timer);
-    this.retire();
-    this.transport?.close();
+    this.carrier.close();
     this.local.close();
     this.early = [];
     this.setState("ended");
@@ -725,13 +521,4 @@ export function credentialsEnd(servers: RTCIceServer[]): number | null {
     .filter((seconds) => seconds !== undefined)
     .map((seconds) => Number(seconds) * 1000);
   return ends.length > 0 ? Math.min(...ends) : null;
-}
-
-function setTracks(stream: MediaStream, ...wanted: (MediaStreamTrack | null)[]): void {
-  for (const track of stream.getTracks()) {
-    if (!wanted.includes(track)) stream.removeTrack(track);
-  }
-  for (const track of wanted) {
-    if (track && !stream.getTracks().includes(track)) stream.addTrack(track);
-  }
 }

@@ -1,4 +1,5 @@
-import { Call, type CallContext, type CallTarget } from "./call";
+import { Call } from "./call";
+import type { CallContext, CallTarget } from "./call_types";
 import { Emitter } from "./emitter";
 import type { Socket } from "./socket";
 import type { TabChannel } from "./tabs";

@@ -1,5 +1,6 @@
 import { Api, type Credentials, type Registration } from "./api";
-import { DEFAULT_CALL_OPTIONS, type Call, type CallOptions, type CallState } from "./call";
+import type { Call } from "./call";
+import { DEFAULT_CALL_OPTIONS, type CallOptions, type CallState } from "./call_types";
 import { Calls } from "./calls";
 import { readDiagnostics } from "./diagnostics";
 import { LocalMedia } from "./media";

@@ -1,4 +1,4 @@
-import type { CallOptions } from "./call";
+import type { CallOptions } from "./call_types";
 
 /** Settings that a person who looks for a fault can give in the address or, from a script, as
  *  `window.sottoTest`: `?ice=relay` only uses TURN, `?p2p=off` never connects directly,

@@ -1,8 +1,9 @@
 export { Api, describeDevice, uuid } from "./api";
 export type { ApiOptions, Credentials, Registration, RequestOptions } from "./api";
 export { Backoff } from "./backoff";
-export { Call, DEFAULT_CALL_OPTIONS } from "./call";
-export type { CallEvents, CallOptions, CallState, CallTarget, EndReason } from "./call";
+export { Call } from "./call";
+export { DEFAULT_CALL_OPTIONS } from "./call_types";
+export type { CallEvents, CallOptions, CallState, CallTarget, EndReason } from "./call_types";
 export { Calls } from "./calls";
 export type { CallsEvents } from "./calls";
 export { SottoClient } from "./client";

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { Call, type CallOptions, type CallState } from "../src/call";
+import { Call } from "../src/call";
+import type { CallOptions, CallState } from "../src/call_types";
 import { SottoError } from "../src/errors";
 import type { CallRecord, ServerEvents } from "../src/types";
 import type { FakeTrack} from "./fakes";

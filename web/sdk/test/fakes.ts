@@ -1,6 +1,5 @@
 import { vi } from "vitest";
-import type { CallContext, CallOptions } from "../src/call";
-import { DEFAULT_CALL_OPTIONS } from "../src/call";
+import { DEFAULT_CALL_OPTIONS, type CallContext, type CallOptions } from "../src/call_types";
 import { SottoError } from "../src/errors";
 import { LocalMedia } from "../src/media";
 
