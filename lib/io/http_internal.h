@@ -213,7 +213,7 @@ void http_metrics_socket(int change);
 void http_metrics_dropped(int64_t n);
 
 /* ---- ws_upgrade.c, ws.c ---- */
-/* At the upgrade. 0: go on; 1: refused, an answer was written; -1: close. */
+/* At the upgrade. 0: go on; -1: refused (the answer was written), close. */
 int ws_upgrade(struct http_port *port, struct lws *wsi);
 int ws_established(struct ws *w);
 int ws_receive(struct ws *w, const char *data, size_t len);

@@ -145,7 +145,6 @@ static bool admit(struct http_request *r)
     if (!internal_allowed(r))
         return false;
     if (r->header[HTTP_H_TRANSFER_ENCODING]) {
-        r->close_after = true;
         http_problem(r, 411, "length_required", "Bodies need a Content-Length");
         return false;
     }
@@ -221,6 +220,8 @@ int http_request_begin(struct http_port *port, struct lws *wsi, const char *path
     /* lws takes a request with these methods and no length for one with an endless body. */
     if (r->content_length < 0 && r->method != HTTP_GET && r->method != HTTP_DELETE)
         r->close_after = true;
+    if (r->header[HTTP_H_TRANSFER_ENCODING])
+        r->close_after = true; /* where its body ends is not for us to find out */
     buf_init(&r->body, body_limit(r));
     r->body_here = r->content_length <= 0;
     if (admit(r) && r->body_here)

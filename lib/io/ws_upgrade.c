@@ -21,7 +21,8 @@ struct head {
     char address[64];
 };
 
-/* Writes the refusal; lws completes the transaction and the connection may be used again. */
+/* Writes the refusal and has the connection closed: what a client sends behind an upgrade is no
+ * request. */
 static int refuse(struct lws *wsi, const struct head *h, int status, const char *code,
                   const char *detail)
 {
@@ -52,10 +53,9 @@ static int refuse(struct lws *wsi, const struct head *h, int status, const char 
         p += len;
     }
     free(body);
-    int n = (int)(p - start);
-    if (bad || lws_write(wsi, start, (size_t)n, LWS_WRITE_HTTP) < n)
-        return -1;
-    return 1;
+    if (!bad)
+        (void)lws_write(wsi, start, (size_t)(p - start), LWS_WRITE_HTTP);
+    return -1;
 }
 
 static void read_head(const struct http_server *s, struct lws *wsi, struct head *h)

@@ -228,6 +228,42 @@ static void refusals_are_problems_with_401(void **state)
     close(fd);
 }
 
+static void what_comes_behind_a_refused_upgrade_is_not_run(void **state)
+{
+    static const char before[] = "GET /v1/none HTTP/1.1\r\nHost: x\r\n\r\n",
+                      text[] = "GET /v1/ws HTTP/1.1\r\nHost: x\r\n" UPGRADE "\r\n"
+                               "POST /v1/none HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+    struct reply r;
+    char rest;
+    (void)state;
+    int fd = dial(srv.plain_port);
+    put(fd, before, sizeof(before) - 1); /* a connection that lws would keep */
+    read_reply(fd, &r);
+    assert_int_equal(r.status, 404);
+    put(fd, text, sizeof(text) - 1);
+    read_reply(fd, &r);
+    assert_int_equal(r.status, 401);
+    assert_int_equal(recv(fd, &rest, 1, 0), 0);
+    close(fd);
+    assert_int_equal(upgrade(&fd, "/v1/ws?token=good", NULL).status, 101); /* it is alive */
+    close(fd);
+}
+
+static void a_frame_may_come_with_the_upgrade(void **state)
+{
+    static const char text[] =
+        "GET /v1/ws?token=good HTTP/1.1\r\nHost: x\r\n" UPGRADE "\r\n\x81\x82\0\0\0\0hi";
+    struct reply r;
+    (void)state;
+    int fd = dial(srv.plain_port);
+    put(fd, text, sizeof(text) - 1);
+    read_reply(fd, &r);
+    assert_int_equal(r.status, 101);
+    assert_string_equal(next(fd)->data, "hello 4 -");
+    assert_string_equal(next(fd)->data, "hi");
+    close(fd);
+}
+
 static void origins_are_checked(void **state)
 {
     static const struct {
@@ -442,6 +478,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(refusals_are_problems_with_401),
+        T(what_comes_behind_a_refused_upgrade_is_not_run),
+        T(a_frame_may_come_with_the_upgrade),
         T(origins_are_checked),
         T(the_ticket_may_be_a_subprotocol_and_is_never_logged),
         T(an_unknown_subprotocol_is_refused),
