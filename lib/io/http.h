@@ -129,8 +129,8 @@ void http_metrics_handler(struct http_request *r, void *arg);
 /* ---- WebSockets ---- */
 struct ws;
 
-/* Origin is checked at the upgrade: our own host and those of http_options pass; a client without one
- * is a native one and passes too, since a browser's page can't leave it out. */
+/* Origin is checked at the upgrade: our own host and those of http_options pass; a client without
+ * one is a native one and passes too, since a browser's page can't leave it out. */
 
 /* Ephemeral frames are dropped first when a queue is full; durable ones then raise on_overflow. */
 enum ws_class { WS_CONTROL, WS_DURABLE, WS_EPHEMERAL };

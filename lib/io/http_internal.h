@@ -87,7 +87,7 @@ enum http_header {
 enum http_state { HTTP_READING, HTTP_RUNNING, HTTP_ANSWERED };
 
 struct http_request {
-    enum http_owner owner; /* first */
+    enum http_owner owner;      /* first */
     struct http_server *server; /* NULL once it was freed */
     struct http_port *port;
     struct lws *wsi; /* NULL once the client has gone */
@@ -223,8 +223,8 @@ void ws_gone(struct ws *w);
 int ws_peer_close(struct ws *w, const void *data, size_t len);
 
 /* ---- http_lws_fix.c ---- */
-/* Whose head or body lws has just handed over (NULL: nobody's): what it has read beyond that is left
- * out, and the connection closes after the answer. */
+/* Whose head or body lws has just handed over (NULL: nobody's): what it has read beyond that is
+ * left out, and the connection closes after the answer. */
 void http_lws_reading(struct http_request *r);
 
 #endif

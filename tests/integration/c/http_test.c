@@ -11,7 +11,7 @@
 #define JSON "Content-Type: application/json\r\n"
 #define ANN  "Authorization: Bearer good\r\n"
 
-static char root[] = "/tmp/sotto-http-test-XXXXXX";
+static char root[] = P_tmpdir "/sotto-http-test-XXXXXX";
 static struct pg *database;
 static int runs; /* of the counting handler; only the server's thread writes */
 
