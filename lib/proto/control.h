@@ -124,7 +124,8 @@ char *control_make_transport(bool connected, const char *room, uint32_t particip
 char *control_make_slots(const char *room, uint32_t participant, const struct control_slot *audio,
                          size_t n_audio, const struct control_slot *video, size_t n_video);
 char *control_make_speakers(const char *room, const struct control_speaker *s, size_t n);
-char *control_make_load(int64_t rooms, int64_t transports, int64_t packets_per_second, double cpu);
+char *control_make_load(int64_t rooms, int64_t transports, int64_t packets_per_second,
+                        int64_t forwarded_packets, double cpu);
 /* Takes ownership of `participants` (a JSON array of objects, each with "participant"). */
 char *control_make_stats(const char *room, cJSON *participants);
 

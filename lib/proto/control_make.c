@@ -194,12 +194,14 @@ char *control_make_speakers(const char *room, const struct control_speaker *s, s
     return finish(o);
 }
 
-char *control_make_load(int64_t rooms, int64_t transports, int64_t packets_per_second, double cpu)
+char *control_make_load(int64_t rooms, int64_t transports, int64_t packets_per_second,
+                        int64_t forwarded_packets, double cpu)
 {
     cJSON *o = start(CONTROL_LOAD, 0, NULL, 0);
     json_put_int(o, "rooms", rooms);
     json_put_int(o, "transports", transports);
     json_put_int(o, "packetsPerSecond", packets_per_second);
+    json_put_int(o, "forwardedPackets", forwarded_packets);
     json_put(o, "cpu", cJSON_CreateNumber(cpu));
     return finish(o);
 }

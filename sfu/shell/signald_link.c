@@ -146,8 +146,8 @@ static void tell_load(void *arg)
     if (!s->link || !s->greeted) {
         return;
     }
-    char *text =
-        control_make_load(sfu_metric_value(SFU_ROOMS), sfu_metric_value(SFU_TRANSPORTS), rate, cpu);
+    char *text = control_make_load(sfu_metric_value(SFU_ROOMS), sfu_metric_value(SFU_TRANSPORTS),
+                                   rate, forwarded, cpu);
     if (text) {
         (void)link_send(s->link, text, strlen(text));
         free(text);

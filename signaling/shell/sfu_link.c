@@ -13,6 +13,8 @@
 #include "lib/io/link.h"
 #include "signaling/shell/sfu_link_internal.h"
 
+METRIC_COUNTER_DEF(metric_forwarded, "sotto_media_forwarded_packets_total", NULL,
+                   "Media packets that the SFUs forwarded, as they report it.");
 METRIC_GAUGE_DEF(metric_nodes, "sotto_sfu_nodes", NULL, "SFUs whose control link is up.");
 METRIC_COUNTER_DEF(metric_requests_ok, "sotto_sfu_requests_total", "result=\"ok\"",
                    "Requests to SFUs.");
@@ -175,6 +177,7 @@ static void on_hello(struct sfu_pool *p, struct link *k, const cJSON *frame)
         str_copy(n->instance, sizeof(n->instance), instance) != OK)
         abort();
     n->link = k;
+    n->forwarded = -1;
     sfu_node_load(n, cJSON_GetObjectItemCaseSensitive(frame, "load"));
     link_set_user(k, n);
     HASH_ADD_STR(p->nodes, name, n);
@@ -205,6 +208,7 @@ static void on_frame(struct link *k, void *arg, const uint8_t *data, size_t len)
         on_reply(p, n, frame);
     } else if (strcmp(type, "load") == 0) {
         sfu_node_load(n, frame);
+        metric_add(&metric_forwarded, sfu_node_forwarded(n, frame));
     } else if (p->handlers && p->handlers->on_event) {
         p->handlers->on_event(p->arg, n->name, type, frame);
     }
@@ -253,6 +257,7 @@ int sfu_pool_open(struct sfu_pool **out, struct loop *l, const char *address, in
         return ERR_NOMEM;
     p->loop = l;
     metric_register(&metric_nodes);
+    metric_register(&metric_forwarded);
     metric_register(&metric_requests_ok);
     metric_register(&metric_requests_failed);
     metric_hist_register(&metric_latency);

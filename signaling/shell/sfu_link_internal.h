@@ -15,6 +15,7 @@ struct sfu_node {
     char instance[ID_LEN + 1];
     struct link *link;
     int64_t rooms, transports; /* as it reported last */
+    int64_t forwarded;         /* packets since its start, -1 before the first report */
     int64_t placed;            /* requests that add transports sent since that report */
     UT_hash_handle hh;
 };
@@ -22,6 +23,8 @@ struct sfu_node {
 /* Takes over a load report ({rooms, transports, …}; what is missing or no number counts as 0) and
  * forgets what was placed before it. NULL is none. */
 void sfu_node_load(struct sfu_node *n, const cJSON *load);
+/* How many packets the node forwarded between its report before and this one (forwardedPackets). */
+int64_t sfu_node_forwarded(struct sfu_node *n, const cJSON *load);
 /* Something was sent that adds a transport. */
 void sfu_node_placed(struct sfu_node *n);
 /* a is to be preferred over b. A strict order. */

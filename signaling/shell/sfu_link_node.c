@@ -17,6 +17,17 @@ void sfu_node_load(struct sfu_node *n, const cJSON *load)
     n->placed = 0;
 }
 
+int64_t sfu_node_forwarded(struct sfu_node *n, const cJSON *load)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(load, "forwardedPackets");
+    if (!cJSON_IsNumber(v) || v->valuedouble < 0 || v->valuedouble > 9e15)
+        return 0;
+    int64_t total = (int64_t)v->valuedouble;
+    int64_t more = n->forwarded >= 0 && total > n->forwarded ? total - n->forwarded : 0;
+    n->forwarded = total;
+    return more;
+}
+
 void sfu_node_placed(struct sfu_node *n)
 {
     n->placed++;

@@ -51,7 +51,7 @@ test('metrics show calls, sockets, database latency and forwarded packets; not o
     const user = await newUser(stack);
     const socket = await Socket.open(stack, user.token);
     const text = await (await fetch(stack.metricsUrl)).text();
-    for (const name of ['sotto_calls\\{state="active"\\}', 'sotto_calls\\{state="ringing"\\}', 'sotto_ws_sockets', 'sotto_pg_query_seconds_bucket']) {
+    for (const name of ['sotto_calls\\{state="active"\\}', 'sotto_calls\\{state="ringing"\\}', 'sotto_ws_sockets', 'sotto_media_forwarded_packets_total', 'sotto_pg_query_seconds_bucket']) {
         assert.match(text, new RegExp(`^${name}`, 'm'), name);
     }
     assert.ok(Number(/^sotto_ws_sockets (\d+)/m.exec(text)[1]) >= 1);

@@ -138,7 +138,7 @@ static void events_round_trip(void **state)
     assert_int_equal(f.n_speakers, 2);
     assert_int_equal(f.speaker[1].level, 60);
     control_free(&f);
-    take(control_make_load(1, 2, 3, 0.25));
+    take(control_make_load(1, 2, 3, 4, 0.25));
     assert_int_equal(f.packets_per_second, 3);
     assert_true(f.cpu > 0.24 && f.cpu < 0.26);
     control_free(&f);

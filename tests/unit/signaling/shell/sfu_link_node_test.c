@@ -41,6 +41,27 @@ static void placed_counts_until_the_next_report(void **state)
     assert_true(sfu_node_less(&a, &b));
 }
 
+static int64_t report(struct sfu_node *n, const char *text)
+{
+    cJSON *load = cJSON_Parse(text);
+    int64_t more = sfu_node_forwarded(n, load);
+    cJSON_Delete(load);
+    return more;
+}
+
+static void forwarded_packets_are_counted_once(void **state)
+{
+    (void)state;
+    struct sfu_node a = node("a", 0, 0);
+    a.forwarded = -1;
+    assert_int_equal(report(&a, "{\"forwardedPackets\":500}"), 0); /* before this link */
+    assert_int_equal(report(&a, "{\"forwardedPackets\":620}"), 120);
+    assert_int_equal(report(&a, "{}"), 0);
+    assert_int_equal(report(&a, "{\"forwardedPackets\":-1}"), 0);
+    assert_int_equal(report(&a, "{\"forwardedPackets\":600}"), 0);
+    assert_int_equal(report(&a, "{\"forwardedPackets\":601}"), 1);
+}
+
 static void nonsense_loads_count_as_nothing(void **state)
 {
     (void)state;
@@ -75,6 +96,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(least_loaded_first),
         cmocka_unit_test(placed_counts_until_the_next_report),
+        cmocka_unit_test(forwarded_packets_are_counted_once),
         cmocka_unit_test(nonsense_loads_count_as_nothing),
         cmocka_unit_test(codes_become_errors),
     };
