@@ -404,7 +404,7 @@ static void files_are_served_with_etags(void **state)
     struct reply r = ask("GET /", NULL, NULL);
     assert_string_equal(r.body, "<!doctype html>app");
     assert_string_equal(reply_header(&r, "cache-control"), "no-cache");
-    snprintf(head, sizeof(head), "If-None-Match: %s\r\n", reply_header(&r, "etag"));
+    snprintf(head, sizeof(head), "If-None-Match: %.40s\r\n", reply_header(&r, "etag"));
     r = ask("GET /index.html", head, NULL);
     assert_int_equal(r.status, 304);
     file("index.html", "<!doctype html>new app");
@@ -471,6 +471,34 @@ static void a_client_that_leaves_harms_nothing(void **state)
     assert_int_equal(ask("GET /v1/things/1", NULL, NULL).status, 200);
 }
 
+static void connections_are_bounded(void **state)
+{
+    static const char text[] = "GET /v1/none HTTP/1.1\r\nHost: x\r\n\r\n";
+    int fds[100], n = 0, refused;
+    struct reply r;
+    (void)state;
+    for (; n < 100; n++) { /* others may still be closing: then it is full before */
+        fds[n] = dial(srv.plain_port);
+        put(fds[n], text, sizeof(text) - 1);
+        read_reply(fds[n], &r);
+        if (r.status == 0)
+            break;
+    }
+    assert_in_range(n, 50, 100);
+    refused = dial(srv.plain_port);
+    put(refused, text, sizeof(text) - 1);
+    read_reply(refused, &r);
+    assert_int_equal(r.status, 0);
+    close(refused);
+    /* the internal port isn't counted in: it is how one finds out */
+    assert_int_equal(ask_port(srv.internal_port, "GET /healthz", NULL, NULL).status, 200);
+    for (int i = 0; i <= n && i < 100; i++)
+        close(fds[i]);
+    for (int i = 0; i < 2000 && ask("GET /v1/none", NULL, NULL).status == 0; i++)
+        usleep(5000);
+    assert_int_equal(ask("GET /v1/none", NULL, NULL).status, 404);
+}
+
 /* ---- Idempotency-Key ---- */
 
 /* Runs schema/020 in the test's database, by libpq alone: a file of many statements. */
@@ -533,6 +561,7 @@ int main(void)
         cmocka_unit_test(files_are_served_with_etags),
         cmocka_unit_test(no_path_leads_out_of_the_web_root),
         cmocka_unit_test(a_client_that_leaves_harms_nothing),
+        cmocka_unit_test(connections_are_bounded),
         cmocka_unit_test(a_repeated_key_gets_the_first_answer),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -112,7 +112,7 @@ struct reply {
 };
 
 /* The value of a header of the reply (lower-case name), or NULL; valid until the next call. */
-static const char *reply_header(const struct reply *r, const char *name)
+static inline const char *reply_header(const struct reply *r, const char *name)
 {
     static char value[2048];
     char key[64];
@@ -126,7 +126,7 @@ static const char *reply_header(const struct reply *r, const char *name)
 }
 
 /* Reads one response with its Content-Length; status 0 when the connection just ended. */
-static void read_reply_of(int fd, struct reply *r, bool head_only)
+static inline void read_reply_of(int fd, struct reply *r, bool head_only)
 {
     size_t n = 0;
     memset(r, 0, sizeof(*r));
@@ -143,7 +143,7 @@ static void read_reply_of(int fd, struct reply *r, bool head_only)
         assert_int_equal(recv(fd, r->body, r->len, MSG_WAITALL), r->len);
 }
 
-static void read_reply(int fd, struct reply *r)
+static inline void read_reply(int fd, struct reply *r)
 {
     read_reply_of(fd, r, false);
 }
