@@ -1,7 +1,9 @@
 // Takes the pictures of docs/screens with a stack of its own: `node tests/browser/screenshots.mjs` (make screenshots).
 import { mkdirSync } from 'node:fs';
-import { newUser } from '../lib/client.mjs';
+import { join } from 'node:path';
+import { http, login } from '../lib/client.mjs';
 import { startStack } from '../lib/stack.mjs';
+import { writeFace } from './lib/faces.mjs';
 import { Person, closeBrowsers, newBrowser } from './lib/people.mjs';
 
 const out = new URL('../../docs/screens/', import.meta.url).pathname;
@@ -11,15 +13,16 @@ const phone = { width: 390, height: 780 };
 const shot = (page, name) => page.screenshot({ path: `${out}${name}.png`, animations: 'disabled' });
 
 const stack = await startStack({ 'calls.ring_timeout': '60s' });
-const named = async (name) => {
-    const user = await newUser(stack, name);
-    await fetch(`${stack.url}/v1/users/me`, {
-        method: 'PATCH',
-        headers: { authorization: `Bearer ${user.token}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ displayName: name[0].toUpperCase() + name.slice(1) }),
-    });
-    return user;
-};
+const password = 'correct horse battery';
+/** Someone with a name and a face, at the app. */
+async function arrive(who, displayName, viewport) {
+    const username = displayName.toLowerCase().replace(/[^a-z]+/g, '.');
+    await http(stack, 'POST', '/v1/auth/register', { body: { email: `${username}@example.org`, username, password, displayName } });
+    const account = { ...(await login(stack, username, password, 'Laptop')), username, password };
+    const camera = join(stack.dir, `face${who}.y4m`);
+    writeFace(camera, who);
+    return Person.arrive(stack, { account, viewport, browser: await newBrowser({ camera }) });
+}
 try {
     const browser = await newBrowser();
     for (const [scheme, viewport, suffix] of [
@@ -37,11 +40,10 @@ try {
         await context.close();
     }
 
-    const [ada, grace, alan] = [
-        await Person.arrive(stack, { account: await named('ada'), viewport: desktop }),
-        await Person.arrive(stack, { account: await named('grace'), viewport: phone }),
-        await Person.arrive(stack, { account: await named('alan'), viewport: desktop }),
-    ];
+    const ada = await arrive(0, 'Ada Martin', desktop);
+    const grace = await arrive(1, 'Grace Keller', phone);
+    const alan = await arrive(2, 'Alan Dubois', desktop);
+    const joan = await arrive(3, 'Joan Osei', desktop);
     await ada.videoCall(grace);
     await grace.see('incoming-card').waitFor();
     await shot(grace.page, 'incoming-phone');
@@ -57,15 +59,15 @@ try {
     await ada.hangUp();
     await ada.see('people-search').waitFor();
 
-    await ada.groupCall([grace, alan]);
+    await ada.groupCall([grace, alan, joan]);
     await alan.see('incoming-card').waitFor();
     await shot(alan.page, 'incoming');
-    await Promise.all([grace.accept(), alan.accept()]);
-    await Promise.all([ada.hearsAndSees([grace, alan], 40_000), alan.hearsAndSees([ada, grace], 40_000)]);
+    await Promise.all([grace.accept(), alan.accept(), joan.accept()]);
+    await Promise.all([ada.hearsAndSees([grace, alan, joan], 40_000), grace.hearsAndSees([ada, alan, joan], 40_000)]);
     await ada.page.mouse.move(300, 320);
     await shot(ada.page, 'group');
     await shot(grace.page, 'group-phone');
-    for (const person of [ada, grace, alan]) await person.hangUp().catch(() => {});
+    for (const person of [joan, grace, alan, ada]) await person.hangUp().catch(() => {});
     await ada.see('people-search').waitFor();
     await ada.find(alan);
     await shot(ada.page, 'people-search');

@@ -16,7 +16,7 @@ after(() => stack.down());
 
 /** signald with a configuration of its own: what it says when it doesn't start. */
 async function startWith(ini, env = {}) {
-    const file = `/tmp/sotto-faulty-${process.pid}.ini`;
+    const file = `${stack.dir}/faulty.ini`;
     writeFileSync(file, ini);
     try {
         const { stdout, stderr } = await run(`${stack.dir}/bin/signald`, ['--config', file], { timeout: 5000, env: { ...process.env, ...env } });

@@ -16,8 +16,10 @@ const flags = [
 
 const browsers = new Set();
 
-export async function newBrowser() {
-    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: flags });
+/** `camera` is a .y4m file to show in place of the test pattern. */
+export async function newBrowser({ camera } = {}) {
+    const args = camera ? [...flags, `--use-file-for-fake-video-capture=${camera}`] : flags;
+    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args });
     browsers.add(browser);
     return browser;
 }
