@@ -145,7 +145,7 @@ void rewriter_skip(struct rewriter *r, uint32_t source, int64_t ext_seq)
         return;
     }
     int64_t in_highest = s->in_first + (r->out_highest - s->out_first);
-    if (ext_seq <= in_highest) {
+    if (ext_seq <= in_highest || ext_seq < s->in_first) { /* numbers from in_first on are given */
         return;
     }
     if (s->in_first == ext_seq) { /* nothing mapped yet: it just begins later */

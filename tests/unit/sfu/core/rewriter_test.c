@@ -162,6 +162,55 @@ static void detach_opens_anew(void **state)
     assert_int_equal(seq, 100);
 }
 
+/* A padding packet that comes late must not move a segment back over numbers already promised: two
+ * packets would leave under one number, which is one nonce. */
+static void late_skips_leave_a_gap(void **state)
+{
+    (void)state;
+    map(1, 10, 0, 0);
+    rewriter_skip(&r, 1, 15);
+    rewriter_skip(&r, 1, 13); /* behind the segment that begins at 16 */
+    map(1, 14, 0, 0);
+    uint16_t of_14 = out.seq;
+    map(1, 12, 0, 0);
+    assert_int_not_equal(out.seq, of_14);
+    assert_int_equal(out.seq, 1002);
+    assert_int_equal(of_14, 1004);
+    map(1, 16, 0, 0);
+    assert_int_equal(out.seq, 1005);
+}
+
+/* The same for any order of arrival: each number of a source comes once, as content or padding. */
+static void no_number_twice_in_any_order(void **state)
+{
+    static uint8_t used[1 << 17];
+    uint32_t rng = 11;
+
+    (void)state;
+    for (int block = 0; block < 4000; block++) {
+        int order[16];
+        for (int i = 0; i < 16; i++) { /* shuffled from inside out */
+            rng = rng * 1664525 + 1013904223;
+            int k = (int)((rng >> 16) % (uint32_t)(i + 1));
+            order[i] = order[k];
+            order[k] = i;
+        }
+        for (int i = 0; i < 16; i++) {
+            int64_t seq = 1000 + block * 16 + order[i];
+            rng = rng * 1664525 + 1013904223;
+            if ((rng >> 16) % 4 == 0) {
+                rewriter_skip(&r, 1, seq);
+            } else if (map(1, seq, 0, 0) == OK) {
+                int64_t n =
+                    r.out_highest + (int16_t)(uint16_t)(out.seq - (uint16_t)r.out_highest) - 65536;
+                assert_in_range(n, 0, sizeof used - 1);
+                assert_false(used[n]);
+                used[n] = 1;
+            }
+        }
+    }
+}
+
 /* Any mix of sources, losses, skips: numbers out are never used twice, never go back by more than
  * what is late, and each finds its way back. */
 static void random_walk(void **state)
@@ -210,6 +259,8 @@ int main(void)
         cmocka_unit_test_setup(switch_goes_on_by_time, setup),
         cmocka_unit_test_setup(picture_ids_are_continuous, setup),
         cmocka_unit_test_setup(skipped_packets_close_up, setup),
+        cmocka_unit_test_setup(late_skips_leave_a_gap, setup),
+        cmocka_unit_test_setup(no_number_twice_in_any_order, setup),
         cmocka_unit_test_setup(finds_the_way_back, setup),
         cmocka_unit_test_setup(remembers_the_last_segments_only, setup),
         cmocka_unit_test_setup(detach_opens_anew, setup),
