@@ -5,6 +5,9 @@
 
 #include "lib/base/err.h"
 
+#define RECLAIM_PART                                                                               \
+    8 /* of the fullest cache's packets, one in so many goes when the pool is dry */
+
 struct router {
     struct router_limits limits;
     struct packet_pool *pool;
@@ -261,13 +264,39 @@ int router_view(struct router *r, struct subscriber *s, const struct room_view *
 
 /* ---- packets ---- */
 
-struct packet *router_alloc(struct router *r, struct publisher *p)
+static struct rtx_cache *fullest_cache(const struct router *r)
+{
+    struct rtx_cache *fullest = NULL;
+    size_t most = 0;
+    for (const struct room *room = r->rooms; room; room = room->hh.next) {
+        for (const struct participant *p = room->participants; p; p = p->hh.next) {
+            for (size_t i = 0; p->publisher && i < p->publisher->n_tracks; i++) {
+                struct rtx_cache *c = p->publisher->track[i]->cache;
+                if (c && rtx_cache_count(c) > most) {
+                    most = rtx_cache_count(c);
+                    fullest = c;
+                }
+            }
+        }
+    }
+    return fullest;
+}
+
+/* Some packets at once, so that the search for the fullest cache isn't made for each packet. */
+static void reclaim(struct router *r)
+{
+    struct rtx_cache *c = fullest_cache(r);
+    size_t n = c ? rtx_cache_count(c) / RECLAIM_PART + 1 : 0;
+    while (n-- > 0 && rtx_cache_evict_oldest(c) > 0) {
+    }
+}
+
+struct packet *router_alloc(struct router *r)
 {
     struct packet *k = packet_alloc(r->pool);
-    for (size_t i = 0; !k && i < p->n_tracks; i++) {
-        while (!k && p->track[i]->cache && rtx_cache_evict_oldest(p->track[i]->cache) > 0) {
-            k = packet_alloc(r->pool);
-        }
+    if (!k) {
+        reclaim(r);
+        k = packet_alloc(r->pool);
     }
     return k;
 }

@@ -58,9 +58,9 @@ int router_view(struct router *r, struct subscriber *s, const struct room_view *
 
 /* ---- packets ---- */
 
-/* A buffer for a packet of p. When the pool is dry, p's own oldest packets go: who sends too much
- * pays for it. NULL when even that gives none (drop and count). */
-struct packet *router_alloc(struct router *r, struct publisher *p);
+/* A buffer for a packet. When the pool is dry, the oldest packets of the fullest cache go: who
+ * sends too much pays for it. NULL when even that gives none (drop and count). */
+struct packet *router_alloc(struct router *r);
 
 struct forward {
     struct slot *slot;

@@ -74,7 +74,7 @@ void worker_rtp(struct worker *w, struct transport *t, uint8_t *data, size_t len
         sfu_count(SFU_DROP_TOO_LARGE, 1);
         return;
     }
-    struct packet *k = router_alloc(w->router, t->publisher);
+    struct packet *k = router_alloc(w->router);
     if (!k) {
         sfu_count(SFU_DROP_POOL, 1);
         return;

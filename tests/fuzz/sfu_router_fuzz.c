@@ -79,7 +79,7 @@ static void feed_rtp(struct world *w, const uint8_t *data, size_t len)
     uint8_t out[1600];
     size_t n, header_len;
     struct track *t;
-    struct packet *k = len <= PACKET_CAP ? router_alloc(w->router, w->publisher) : NULL;
+    struct packet *k = len <= PACKET_CAP ? router_alloc(w->router) : NULL;
     if (!k) {
         return;
     }

@@ -288,10 +288,32 @@ static void test_a_dry_pool_costs_the_sender(void **state)
                          1);
     }
     assert_int_equal(packet_pool_available(router_pool(r)), 0);
-    struct packet *k = router_alloc(r, p);
+    struct packet *k = router_alloc(r);
     assert_non_null(k);
-    assert_int_equal(rtx_cache_count(p->track[1]->cache), 7);
+    assert_int_equal(rtx_cache_count(p->track[1]->cache), 6);
     packet_unref(k);
+    router_free(r);
+}
+
+/* One who fills the pool starves nobody: what he hoards goes, not what the others need. */
+static void test_a_hoarder_does_not_starve_others(void **state)
+{
+    (void)state;
+    struct router *r = fixture_router(64);
+    struct publisher *hoarder = fixture_publisher(r, 1), *modest = fixture_publisher(r, 2);
+    fixture_subscriber(r, 9, 3, 3);
+    for (uint16_t i = 0; i < 8; i++) {
+        fixture_route(r, modest, fixture_video(r, 2, 50 + i, i == 0, START_US), NULL);
+    }
+    for (uint16_t i = 0; i < 56; i++) {
+        fixture_route(r, hoarder, fixture_video(r, 1, 50 + i, i == 0, START_US), NULL);
+    }
+    assert_int_equal(packet_pool_available(router_pool(r)), 0);
+    struct packet *k = router_alloc(r); /* for a voice, which has no cache to give from */
+    assert_non_null(k);
+    packet_unref(k);
+    assert_int_equal(rtx_cache_count(modest->track[1]->cache), 8);
+    assert_true(rtx_cache_count(hoarder->track[1]->cache) < 56);
     router_free(r);
 }
 
@@ -350,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_replacement_and_leaving),
         cmocka_unit_test(test_republish_keeps_what_stays),
         cmocka_unit_test(test_a_dry_pool_costs_the_sender),
+        cmocka_unit_test(test_a_hoarder_does_not_starve_others),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_broken_rtcp),
     };
