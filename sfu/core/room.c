@@ -294,10 +294,11 @@ static bool tick_tracks(struct room *r, int64_t now_us)
 
 bool room_tick(struct room *r, int64_t now_us)
 {
-    bool changed = tick_tracks(r, now_us);
-    if (speakers_tick(r->speakers, now_us)) {
+    bool changed = tick_tracks(r, now_us), told = speakers_tick(r->speakers, now_us);
+    r->speakers_changed |= told;
+    if (speakers_reranked(r->speakers) || told) {
         struct participant *p, *tmp;
-        r->speakers_changed = true;
+        changed = true;
         HASH_ITER(hh, r->participants, p, tmp)
         {
             if (p->subscriber && p->subscriber->ready) {

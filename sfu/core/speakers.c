@@ -33,6 +33,7 @@ struct speakers {
     uint32_t *ids;     /* beside the entries, so that a look-up reads a few lines of memory only */
     struct entry *entry;
     uint16_t *rank; /* indices, best first */
+    bool reranked;  /* since speakers_reranked was asked last */
     size_t n_shown;
     uint32_t shown[SPEAKERS_MAX_RANKED]; /* what was told last */
 };
@@ -238,7 +239,16 @@ static void update_rank(struct speakers *s)
             s->rank[k] = s->rank[k - 1];
         }
         s->rank[k] = r;
+        s->reranked |= k < i && k <= SPEAKERS_MAX_RANKED; /* one more: the viewer isn't counted */
     }
+}
+
+bool speakers_reranked(struct speakers *s)
+{
+    bool was = s->reranked;
+
+    s->reranked = false;
+    return was;
 }
 
 /* Dominant first, then by when they began, which doesn't flutter. */

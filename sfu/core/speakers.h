@@ -36,6 +36,8 @@ void speakers_input_unknown(struct speakers *s, uint32_t participant, size_t pay
 int64_t speakers_deadline(const struct speakers *s);
 /* Evaluates when due. True when the list of active speakers, or its order, changed. */
 bool speakers_tick(struct speakers *s, int64_t now_us);
+/* Whether the ranking changed since the last call, among those who may have slots. */
+bool speakers_reranked(struct speakers *s);
 /* Active speakers, dominant first, at most cap; returns how many. */
 size_t speakers_active(const struct speakers *s, struct speaker *out, size_t cap);
 /* Participants ranked for audio slots: active ones by loudness first (with hysteresis), then those

@@ -67,6 +67,37 @@ static void test_not_before_the_transport_is_up(void **state)
     router_free(r);
 }
 
+/* Six talk at once and grow louder and softer; with three slots, those ranked first are in them at
+ * every moment, also when the list of who is active stays the same. */
+static void test_slots_follow_the_ranking(void **state)
+{
+    (void)state;
+    struct router *r = fixture_router(16);
+    struct publisher *p[6];
+    struct subscriber *s = fixture_subscriber(r, 9, 3, 1);
+    int64_t now_us = START_US;
+    uint32_t rng = 3;
+    uint8_t level[6] = {20, 22, 24, 26, 28, 30};
+    for (uint32_t i = 0; i < 6; i++) {
+        p[i] = fixture_publisher(r, i + 1);
+    }
+    for (uint16_t t = 0; t < 2000; t++) {
+        now_us += 20000;
+        rng = rng * 1664525 + 1013904223;
+        level[(rng >> 16) % 6] = (uint8_t)(15 + (rng >> 20) % 48);
+        for (uint32_t i = 0; i < 6; i++) {
+            fixture_route(r, p[i], fixture_audio(r, i + 1, t, level[i], now_us), NULL);
+        }
+        router_tick(r, now_us);
+        uint32_t ranked[3];
+        assert_int_equal(speakers_rank(s->room->speakers, 9, ranked, 3), 3);
+        for (int i = 0; i < 3; i++) {
+            assert_true(hears(s, ranked[i]));
+        }
+    }
+    router_free(r);
+}
+
 static void test_the_loudest_are_heard(void **state)
 {
     (void)state;
@@ -194,6 +225,7 @@ int main(void)
         cmocka_unit_test(test_video_in_the_order_of_joining),
         cmocka_unit_test(test_not_before_the_transport_is_up),
         cmocka_unit_test(test_the_loudest_are_heard),
+        cmocka_unit_test(test_slots_follow_the_ranking),
         cmocka_unit_test(test_speakers_are_told_at_most_four_times_a_second),
         cmocka_unit_test(test_views),
         cmocka_unit_test(test_a_screen_comes_before_cameras),
