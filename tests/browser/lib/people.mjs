@@ -82,7 +82,7 @@ export class Person {
 
     async hangUp() {
         await this.page.mouse.move(200 + Math.random() * 50, 200); // the bar hides after three still seconds
-        await this.see('hangup').click();
+        await this.see('hangup').click({ timeout: 4000 });
     }
 
     /** What the current call measures: {state, path, callId, remotes: {username: {framesDecoded, audioEnergy}}}. */
@@ -94,16 +94,17 @@ export class Person {
         return (await this.stats())?.state ?? 'none';
     }
 
-    /** Waits until frames are decoded and audio is heard from each of the others, and both still grow. */
-    async hearsAndSees(others, ms = 20_000) {
-        const now = async () => {
-            const stats = await this.stats();
-            return others.map((o) => stats?.remotes?.[o.username] ?? { framesDecoded: 0, audioEnergy: 0 });
-        };
-        const first = await until(
+    async #media(others) {
+        const stats = await this.stats();
+        return others.map((o) => stats?.remotes?.[o.username] ?? { framesDecoded: 0, audioEnergy: 0 });
+    }
+
+    /** Waits for the first frame and the first sound of each of the others; what is measured then. */
+    firstMedia(others, ms = 20_000) {
+        return until(
             `${this.username} gets media of ${others.map((o) => o.username)}`,
             async () => {
-                const all = await now();
+                const all = await this.#media(others);
                 return all.every((m) => m.framesDecoded > 0 && m.audioEnergy > 0) && all;
             },
             ms,
@@ -111,10 +112,15 @@ export class Person {
             error.message += `\n${JSON.stringify(await this.stats())}\n${this.console.slice(-25).join('\n')}`;
             throw error;
         });
+    }
+
+    /** Waits until frames are decoded and audio is heard from each of the others, and both still grow. */
+    async hearsAndSees(others, ms = 20_000) {
+        const first = await this.firstMedia(others, ms);
         await until(
             `media of ${others.map((o) => o.username)} goes on at ${this.username}`,
             async () => {
-                const all = await now();
+                const all = await this.#media(others);
                 return all.every((m, i) => m.framesDecoded > first[i].framesDecoded + 5 && m.audioEnergy > first[i].audioEnergy);
             },
             ms,
