@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <srtp2/srtp.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +11,13 @@
 
 #define REPLAY_WINDOW 1024
 
+#define RTP_SSRC_AT  8
+#define RTCP_SSRC_AT 4
+
 struct srtp_peer {
     srtp_t in, out;
+    size_t n_streams; /* SSRCs that libsrtp keeps state of; it has no bound of its own */
+    uint32_t stream[SRTP_PEER_MAX_STREAMS];
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -113,20 +119,49 @@ static int result(srtp_err_status_t status)
     }
 }
 
+static bool is_known(const struct srtp_peer *p, uint32_t ssrc)
+{
+    for (size_t i = 0; i < p->n_streams; i++) {
+        if (p->stream[i] == ssrc) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An SSRC takes its place only when its first packet proved authentic. */
+static int unprotect(struct srtp_peer *p, uint8_t *data, size_t *len, size_t ssrc_at,
+                     srtp_err_status_t (*decrypt)(srtp_t, void *, int *))
+{
+    uint32_t ssrc;
+    int n = (int)*len;
+    if (*len < ssrc_at + sizeof ssrc) {
+        return ERR_INVALID;
+    }
+    memcpy(&ssrc, data + ssrc_at, sizeof ssrc);
+    bool known = is_known(p, ssrc);
+    if (!known && p->n_streams == SRTP_PEER_MAX_STREAMS) {
+        return ERR_LIMIT;
+    }
+    int err = result(decrypt(p->in, data, &n));
+    if (err) {
+        return err;
+    }
+    if (!known) {
+        p->stream[p->n_streams++] = ssrc;
+    }
+    *len = (size_t)n;
+    return OK;
+}
+
 int srtp_peer_unprotect_rtp(struct srtp_peer *p, uint8_t *data, size_t *len)
 {
-    int n = (int)*len;
-    int err = result(srtp_unprotect(p->in, data, &n));
-    *len = err ? *len : (size_t)n;
-    return err;
+    return unprotect(p, data, len, RTP_SSRC_AT, srtp_unprotect);
 }
 
 int srtp_peer_unprotect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len)
 {
-    int n = (int)*len;
-    int err = result(srtp_unprotect_rtcp(p->in, data, &n));
-    *len = err ? *len : (size_t)n;
-    return err;
+    return unprotect(p, data, len, RTCP_SSRC_AT, srtp_unprotect_rtcp);
 }
 
 int srtp_peer_protect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len)

@@ -8,7 +8,8 @@
 
 #include "sfu/shell/dtls.h"
 
-#define SRTP_PEER_OVERHEAD 32 /* bytes that srtp_peer_protect_rtcp may add */
+#define SRTP_PEER_OVERHEAD    32  /* bytes that srtp_peer_protect_rtcp may add */
+#define SRTP_PEER_MAX_STREAMS 128 /* SSRCs that a peer may use while the transport lives */
 
 struct srtp_peer;
 
@@ -18,7 +19,7 @@ int srtp_peer_library_init(void);
 int srtp_peer_new(struct srtp_peer **out, const struct dtls_keys *keys);
 void srtp_peer_free(struct srtp_peer *p);
 /* Decrypt in place; *len becomes the shorter length. ERR_AUTH (tag), ERR_CONFLICT (replayed or
- * older than the window), ERR_INVALID (no such packet). */
+ * older than the window), ERR_LIMIT (one SSRC too many), ERR_INVALID (no such packet). */
 int srtp_peer_unprotect_rtp(struct srtp_peer *p, uint8_t *data, size_t *len);
 int srtp_peer_unprotect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len);
 /* Encrypts in place; data must have SRTP_PEER_OVERHEAD bytes of room after *len. ERR_INVALID. */

@@ -13,6 +13,8 @@ static void count_refused(int err)
 {
     if (err == ERR_CONFLICT) {
         sfu_count(SFU_DROP_SRTP_REPLAY, 1);
+    } else if (err == ERR_LIMIT) {
+        sfu_count(SFU_DROP_UNKNOWN_SSRC, 1);
     } else {
         sfu_count(err == ERR_AUTH ? SFU_DROP_SRTP_AUTH : SFU_DROP_MALFORMED, 1);
     }
