@@ -90,9 +90,12 @@ struct call_participant {
     struct id invited_by; /* a user, or "" : the initiator */
     bool online;          /* that device has a socket */
     bool media_connected;
-    bool audio, video;   /* what it says that it sends */
-    int accepts_pending; /* CALL_WRITE_ACCEPTs without an answer yet */
-    unsigned stay;       /* counts his leavings: an accept asked for before one is void after */
+    bool audio, video;       /* what it says that it sends */
+    int accepts_pending;     /* CALL_WRITE_ACCEPTs without an answer yet */
+    unsigned stay;           /* counts his leavings: an accept asked for before one is void after */
+    unsigned left_stay;      /* `stay` since his row was last written as left */
+    struct id row_device;    /* of a void accept that was committed: the row has to hear of it */
+    struct id accept_device; /* that asked last for an accept without an answer yet */
     int64_t ring_deadline_us;  /* while ringing */
     int64_t grace_deadline_us; /* while joined and offline; else 0 */
     int candidates;            /* relayed since the device's last description */

@@ -39,7 +39,7 @@ void call_end(struct call_ctx *x, enum call_reason reason)
 /* Why nobody answered, when nobody rings any more: the most telling of what the callees did. */
 static enum call_reason unanswered(const struct call *c)
 {
-    if (call_count(c, PARTY_DECLINED) > 0) {
+    if (call_count(c, PARTY_DECLINED) + call_count(c, PARTY_LEFT) > 0) { /* left: took it back */
         return CALL_DECLINED;
     }
     if (call_count(c, PARTY_MISSED) > 0) {
@@ -74,7 +74,8 @@ void call_end_if_over(struct call_ctx *x, enum call_reason reason)
 void call_leave(struct call_ctx *x, struct call_participant *p, enum call_party_state state)
 {
     p->state = state;
-    p->stay++;
+    p->left_stay = ++p->stay;
+    p->row_device.s[0] = '\0';
     p->grace_deadline_us = 0;
     p->media_connected = false;
     call_fx_device(x, CALL_RELEASE, &p->user_id, &p->device_id);
@@ -98,6 +99,7 @@ void call_rule_hang_up(struct call_ctx *x)
         return;
     }
     if (p->state != PARTY_JOINED) {
+        call_take_back(x, p);
         call_reply_ok(x); /* has left already: a repeat */
         return;
     }

@@ -53,6 +53,8 @@ void call_end(struct call_ctx *x, enum call_reason reason);
 void call_end_if_over(struct call_ctx *x, enum call_reason reason);
 /* A joined participant goes; the call may go on. */
 void call_leave(struct call_ctx *x, struct call_participant *p, enum call_party_state state);
+/* Makes the accept (or join) that the event's device has under way for p void. */
+void call_take_back(struct call_ctx *x, struct call_participant *p);
 /* Media goes through the SFU from now on: told to everybody joined. */
 void call_to_sfu(struct call_ctx *x, enum call_fallback_reason why);
 void call_drop_offer(struct call *c);

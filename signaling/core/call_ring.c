@@ -122,6 +122,7 @@ void call_rule_device_rings(struct call_ctx *x)
 static void ask_to_join(struct call_ctx *x, struct call_participant *p)
 {
     p->accepts_pending++;
+    p->accept_device = x->ev->device_id;
     struct call_effect *e = call_fx(x, CALL_WRITE_ACCEPT);
     e->request = x->ev->request;
     e->asked = x->ev->type;
@@ -171,9 +172,28 @@ static void flush_early(struct call_ctx *x, const struct call_participant *to)
     }
 }
 
+void call_take_back(struct call_ctx *x, struct call_participant *p)
+{
+    if (p->accepts_pending > 0 && id_equal(&p->accept_device, &x->ev->device_id)) {
+        p->stay++;
+        p->accept_device.s[0] = '\0';
+    }
+}
+
+/* The last answer to what he took back: where the row took him in all the same, he leaves it. */
+static void settle_row(struct call_ctx *x, struct call_participant *p)
+{
+    if (p->accepts_pending == 0 && p->row_device.s[0] != '\0') {
+        p->state = PARTY_LEFT;
+        call_write_party(x, p, &p->row_device);
+        p->row_device.s[0] = '\0';
+    }
+}
+
 static void set_joined(struct call_ctx *x, struct call_participant *p)
 {
     p->state = PARTY_JOINED;
+    p->row_device.s[0] = '\0';
     p->device_id = x->ev->device_id;
     p->number = x->ev->number;
     p->audio = true;
@@ -199,6 +219,10 @@ void call_rule_accept_won(struct call_ctx *x)
     }
     if (p->state == PARTY_JOINED || p->stay != x->ev->stay) {
         call_reply_error(x, CALL_E_CONFLICT); /* he has left since; the row says so too, or will */
+        if (p->state != PARTY_JOINED && x->ev->stay >= p->left_stay) {
+            p->row_device = x->ev->device_id;
+        }
+        settle_row(x, p);
         call_end_if_over(x, CALL_COMPLETED);
         return;
     }
@@ -216,6 +240,7 @@ void call_rule_accept_won(struct call_ctx *x)
         call_send_joined(x, MSG_CALL_ACCEPTED, p, p);
     }
     call_send_joined(x, MSG_PARTICIPANT_JOINED, p, p);
+    call_end_if_over(x, CALL_COMPLETED); /* the others may have left while this was decided */
 }
 
 void call_rule_accept_refused(struct call_ctx *x)
@@ -226,6 +251,7 @@ void call_rule_accept_refused(struct call_ctx *x)
     }
     p->accepts_pending -= p->accepts_pending > 0;
     call_reply_error(x, x->ev->error == CALL_OK ? CALL_E_CONFLICT : x->ev->error);
+    settle_row(x, p);
     call_end_if_over(x, CALL_COMPLETED);
 }
 
@@ -235,14 +261,17 @@ void call_rule_decline(struct call_ctx *x)
     if (p == NULL) {
         return;
     }
+    bool taken_back = p->accepts_pending > 0 && id_equal(&p->accept_device, &x->ev->device_id);
     if (p->state == PARTY_DECLINED) {
+        call_take_back(x, p);
         call_reply_ok(x); /* a repeat, or a second device */
         return;
     }
-    if (p->state != PARTY_RINGING || p->accepts_pending > 0) {
+    if (p->state != PARTY_RINGING || (p->accepts_pending > 0 && !taken_back)) {
         call_reply_error(x, CALL_E_CONFLICT);
         return;
     }
+    call_take_back(x, p);
     p->state = PARTY_DECLINED;
     call_reply_ok(x);
     call_write_party(x, p, &x->ev->device_id);

@@ -124,6 +124,70 @@ static void the_last_but_one_waits_for_a_join_under_way(void **state)
     stage_close(&s);
 }
 
+/* He accepts and hangs up at once, before the database has said who won. */
+static void hanging_up_takes_back_an_accept_under_way(void **state)
+{
+    (void)state;
+    struct stage s;
+    stage_start(&s, 1);
+    stage_ask(&s, CALL_ACCEPT, 1, 1);
+    stage_ask(&s, CALL_HANG_UP, 1, 2); /* another device waits for the one that accepted */
+    assert_error(&s, CALL_E_CONFLICT);
+    stage_ask(&s, CALL_HANG_UP, 1, 1);
+    assert_ok(&s);
+    assert_int_equal(s.c->state, CALL_RINGING); /* until the answer is here */
+    stage_step(&s, (struct call_event){.type = CALL_ACCEPT_COMMITTED,
+                                       .request = 80,
+                                       .user_id = stage_id(1, 0),
+                                       .device_id = stage_id(1, 1),
+                                       .online = true,
+                                       .number = 2});
+    assert_error(&s, CALL_E_CONFLICT);
+    assert_int_equal(stage_messages(&s, MSG_CALL_ACCEPTED), 0);
+    assert_ended(&s, CALL_DECLINED);
+    stage_close(&s);
+}
+
+static void hanging_up_takes_back_a_join_under_way(void **state)
+{
+    (void)state;
+    struct stage s;
+    stage_start(&s, 3);
+    stage_accept(&s, 1, 1);
+    stage_accept(&s, 2, 1);
+    stage_ask(&s, CALL_DECLINE, 3, 1);
+    stage_ask(&s, CALL_JOIN, 3, 1);
+    stage_ask(&s, CALL_HANG_UP, 3, 1);
+    assert_ok(&s);
+    stage_step(&s, (struct call_event){.type = CALL_ACCEPT_COMMITTED,
+                                       .request = 81,
+                                       .user_id = stage_id(3, 0),
+                                       .device_id = stage_id(3, 1),
+                                       .online = true,
+                                       .number = 4});
+    assert_error(&s, CALL_E_CONFLICT);
+    assert_int_equal(call_count(s.c, PARTY_JOINED), 3);
+    /* The row says that he is in: it has to hear that he isn't, or he stays busy. */
+    assert_int_equal(stage_effect(&s, CALL_WRITE_PARTY)->party_state, PARTY_LEFT);
+    stage_close(&s);
+}
+
+static void who_comes_when_all_have_left_is_not_left_alone(void **state)
+{
+    (void)state;
+    struct stage s;
+    stage_start(&s, 2);
+    stage_accept(&s, 1, 1);
+    stage_ask(&s, CALL_ACCEPT, 2, 1);
+    stage_ask(&s, CALL_HANG_UP, 0, 1);
+    stage_ask(&s, CALL_HANG_UP, 1, 1);
+    assert_int_equal(s.c->state, CALL_ACTIVE);
+    stage_committed(&s, 2, 1);
+    assert_ok(&s);
+    assert_ended(&s, CALL_COMPLETED);
+    stage_close(&s);
+}
+
 static void a_lost_socket_has_the_grace_to_return(void **state)
 {
     (void)state;
@@ -278,6 +342,9 @@ int main(void)
         cmocka_unit_test(one_leaves_and_comes_back),
         cmocka_unit_test(an_accept_from_before_he_left_is_void),
         cmocka_unit_test(the_last_but_one_waits_for_a_join_under_way),
+        cmocka_unit_test(hanging_up_takes_back_an_accept_under_way),
+        cmocka_unit_test(hanging_up_takes_back_a_join_under_way),
+        cmocka_unit_test(who_comes_when_all_have_left_is_not_left_alone),
         cmocka_unit_test(a_lost_socket_has_the_grace_to_return),
         cmocka_unit_test(a_lost_caller_ends_the_ring),
         cmocka_unit_test(one_of_many_is_lost_and_the_others_go_on),
