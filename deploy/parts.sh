@@ -81,11 +81,19 @@ healthy() {
     esac
 }
 
+# The part runs an older binary than was installed, or started before its configuration or secrets changed.
+outdated() {
+    local part=$1 pid=$2
+    [ "$part" != postgres ] || return 1
+    if [ -e "$VAR/bin/$part" ] && ! cmp -s "/proc/$pid/exe" "$VAR/bin/$part"; then return 0; fi
+    [ -n "$(find "$VAR/sotto.ini" "$VAR/secrets" "$VAR/tls" -type f -newer "$VAR/run/$part.pid" -print -quit)" ]
+}
+
 start_part() {
     local part=$1 pid
     if pid=$(pid_of "$part"); then
-        # A newer binary replaces the running one; an unchanged part is left in peace.
-        if [ ! -e "$VAR/bin/$part" ] || cmp -s "/proc/$pid/exe" "$VAR/bin/$part"; then
+        # A newer binary or configuration replaces what runs; an unchanged part is left in peace.
+        if ! outdated "$part" "$pid"; then
             good "$part runs $c_dim(pid $pid)$c_off"
             return
         fi
