@@ -14,10 +14,18 @@
 #include "lib/base/log.h"
 #include "lib/base/metrics.h"
 
+/* An in6_pktinfo or, where ipv4_only, an in_pktinfo, which is smaller. */
+union control {
+    struct cmsghdr align;
+    uint8_t room[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+};
+
 struct udp {
     int fd;
     int port;
     bool ipv4_only;
+    bool any; /* bound to no one address: which one is used is told by and to the kernel */
+    union control control[UDP_BATCH];
     struct mmsghdr msgs[UDP_BATCH];
     struct iovec iov[UDP_BATCH];
     struct sockaddr_in v4[UDP_BATCH]; /* used where ipv4_only */
@@ -52,13 +60,19 @@ static void to_v4(struct sockaddr_in *out, const struct sockaddr_in6 *in)
     memcpy(&out->sin_addr, &in->sin6_addr.s6_addr[12], 4);
 }
 
+static void map_v4(struct in6_addr *out, const struct in_addr *in)
+{
+    memset(out, 0, sizeof(*out));
+    out->s6_addr[10] = out->s6_addr[11] = 0xff;
+    memcpy(&out->s6_addr[12], in, 4);
+}
+
 static void from_v4(struct sockaddr_in6 *out, const struct sockaddr_in *in)
 {
     memset(out, 0, sizeof(*out));
     out->sin6_family = AF_INET6;
     out->sin6_port = in->sin_port;
-    out->sin6_addr.s6_addr[10] = out->sin6_addr.s6_addr[11] = 0xff;
-    memcpy(&out->sin6_addr.s6_addr[12], &in->sin_addr, 4);
+    map_v4(&out->sin6_addr, &in->sin_addr);
 }
 
 static int bind_any_family(struct udp *u, const struct sockaddr_in6 *a)
@@ -86,6 +100,19 @@ static int bind_any_family(struct udp *u, const struct sockaddr_in6 *a)
     return OK;
 }
 
+/* Asks to be told which address each datagram came to. IPv4 ones come as v4-mapped on a socket of
+ * both families. Where the kernel refuses, it goes on choosing the address itself. */
+static void learn_local(struct udp *u, const struct sockaddr_in6 *bound)
+{
+    static const struct in6_addr mapped_any = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+    int on = 1;
+    if (!IN6_IS_ADDR_UNSPECIFIED(&bound->sin6_addr) &&
+        memcmp(&bound->sin6_addr, &mapped_any, sizeof(mapped_any)) != 0)
+        return;
+    u->any = setsockopt(u->fd, u->ipv4_only ? IPPROTO_IP : IPPROTO_IPV6,
+                        u->ipv4_only ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof(on)) == 0;
+}
+
 static int port_of(int fd)
 {
     struct sockaddr_in6 a;
@@ -110,6 +137,7 @@ int udp_open(struct udp **out, const char *address, int port, int buffer_bytes)
         udp_close(u);
         return ERR_IO;
     }
+    learn_local(u, &a);
     if (buffer_bytes > 0) { /* the kernel caps it at net.core.{r,w}mem_max: a wish, not a promise */
         setsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof(buffer_bytes));
         setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof(buffer_bytes));
@@ -146,6 +174,51 @@ static void name_of(struct udp *u, int i, struct sockaddr_in6 *peer)
     h->msg_namelen = u->ipv4_only ? sizeof(u->v4[i]) : sizeof(*peer);
 }
 
+static void read_local(struct in6_addr *out, struct msghdr *h)
+{
+    memset(out, 0, sizeof(*out));
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+        if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof(info));
+            *out = info.ipi6_addr;
+        } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof(info));
+            map_v4(out, &info.ipi_addr);
+        }
+    }
+}
+
+static void put_control(struct msghdr *h, union control *room, int level, int type,
+                        const void *info, size_t len)
+{
+    memset(room, 0, sizeof(*room));
+    h->msg_control = room;
+    h->msg_controllen = CMSG_SPACE(len);
+    struct cmsghdr *c = CMSG_FIRSTHDR(h);
+    c->cmsg_level = level;
+    c->cmsg_type = type;
+    c->cmsg_len = CMSG_LEN(len);
+    memcpy(CMSG_DATA(c), info, len);
+}
+
+/* The interface stays the route's to choose: only the address is asked for. */
+static void write_local(struct udp *u, int i, const struct in6_addr *local)
+{
+    struct msghdr *h = &u->msgs[i].msg_hdr;
+    if (!u->any || IN6_IS_ADDR_UNSPECIFIED(local))
+        return;
+    if (u->ipv4_only) {
+        struct in_pktinfo info = {0};
+        memcpy(&info.ipi_spec_dst, &local->s6_addr[12], 4);
+        put_control(h, &u->control[i], IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+    } else {
+        struct in6_pktinfo info = {.ipi6_addr = *local};
+        put_control(h, &u->control[i], IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+    }
+}
+
 int udp_recv(struct udp *u, struct udp_packet *p, int n)
 {
     if (n > UDP_BATCH)
@@ -154,6 +227,10 @@ int udp_recv(struct udp *u, struct udp_packet *p, int n)
         u->iov[i] = (struct iovec){.iov_base = p[i].data, .iov_len = UDP_MTU};
         u->msgs[i].msg_hdr = (struct msghdr){.msg_iov = &u->iov[i], .msg_iovlen = 1};
         name_of(u, i, &p[i].peer);
+        if (u->any) {
+            u->msgs[i].msg_hdr.msg_control = &u->control[i];
+            u->msgs[i].msg_hdr.msg_controllen = sizeof(u->control[i]);
+        }
     }
     int got;
     do
@@ -164,6 +241,7 @@ int udp_recv(struct udp *u, struct udp_packet *p, int n)
         return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : ERR_IO;
     for (int i = 0; i < got; i++) {
         p[i].len = u->msgs[i].msg_hdr.msg_flags & MSG_TRUNC ? 0 : u->msgs[i].msg_len;
+        read_local(&p[i].local, &u->msgs[i].msg_hdr);
         if (u->ipv4_only)
             from_v4(&p[i].peer, &u->v4[i]);
     }
@@ -180,6 +258,7 @@ static int send_batch(struct udp *u, const struct udp_packet *p, int n)
         name_of(u, i, (struct sockaddr_in6 *)&p[i].peer);
         if (u->ipv4_only)
             to_v4(&u->v4[i], &p[i].peer);
+        write_local(u, i, &p[i].local);
     }
     int done = 0, taken = 0;
     while (done < n) {

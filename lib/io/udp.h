@@ -17,6 +17,10 @@ struct udp_packet {
     uint8_t *data; /* in: UDP_MTU bytes of the caller's pool; out: what to send */
     size_t len;
     struct sockaddr_in6 peer; /* IPv4 as v4-mapped; one shape for all */
+    /* Where the socket is bound to any address, in: which of this host's the datagram came to; out:
+     * which it leaves from, so that an answer comes from where the question went. All zeros: the
+     * kernel's choice. Of the peer's family. */
+    struct in6_addr local;
 };
 
 /* Binds address:port (0: any; "" or "::" binds both families). ERR_IO, ERR_NOMEM. */

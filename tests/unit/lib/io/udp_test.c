@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/err.h"
 #include "lib/io/udp.h"
@@ -111,6 +112,78 @@ static void one_unsendable_datagram_does_not_stop_the_rest(void **state)
     udp_close(b);
 }
 
+/* On a host with several addresses the kernel's choice may be another than the peer knows. */
+static void answers_come_from_the_address_asked(void **state)
+{
+    struct udp *a = NULL;
+    struct udp_packet in[UDP_BATCH] = {0};
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    uint8_t byte = 7;
+    (void)state;
+    assert_int_equal(udp_open(&a, "", 0, 0), OK);
+    to.sin_port = htons((uint16_t)udp_port(a));
+    to.sin_addr.s_addr = htonl(0x7f000007); /* 127.0.0.7 */
+    int peer = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(connect(peer, (struct sockaddr *)&to, sizeof(to)), 0);
+    assert_int_equal(send(peer, &byte, 1, 0), 1);
+    assert_int_equal(receive(a, in, 1), 1);
+    assert_memory_equal(&in[0].local.s6_addr[12], &to.sin_addr, 4);
+    assert_int_equal(in[0].local.s6_addr[11], 0xff);
+
+    struct udp_packet out[3] = {in[0], in[0], in[0]};
+    static const uint8_t foreign[4] = {203, 0, 113, 9}; /* none of this host's: it alone is lost */
+    memcpy(&out[1].local.s6_addr[12], foreign, 4);
+    assert_int_equal(udp_send(a, out, 3), 2);
+    for (int i = 0; i < 2; i++) { /* connected: hears that one address only */
+        struct pollfd f = {.fd = peer, .events = POLLIN};
+        assert_int_equal(poll(&f, 1, 5000), 1);
+        assert_int_equal(recv(peer, &byte, 1, 0), 1);
+    }
+    close(peer);
+    udp_close(a);
+}
+
+static void answers_by_ipv6_too(void **state)
+{
+    struct udp *a = NULL;
+    struct udp_packet in[UDP_BATCH] = {0};
+    struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    uint8_t byte = 7;
+    (void)state;
+    assert_int_equal(udp_open(&a, "::", 0, 0), OK);
+    to.sin6_port = htons((uint16_t)udp_port(a));
+    int peer = socket(AF_INET6, SOCK_DGRAM, 0);
+    if (peer < 0 || connect(peer, (struct sockaddr *)&to, sizeof(to)) != 0) {
+        udp_close(a); /* a host without IPv6 */
+        skip();
+    }
+    assert_int_equal(send(peer, &byte, 1, 0), 1);
+    assert_int_equal(receive(a, in, 1), 1);
+    assert_memory_equal(&in[0].local, &to.sin6_addr, sizeof(in[0].local));
+    assert_int_equal(udp_send(a, in, 1), 1);
+    struct pollfd f = {.fd = peer, .events = POLLIN};
+    assert_int_equal(poll(&f, 1, 5000), 1);
+    close(peer);
+    udp_close(a);
+}
+
+static void a_bound_address_is_the_only_one(void **state)
+{
+    struct udp *a = NULL, *b = NULL;
+    struct udp_packet in[UDP_BATCH] = {0};
+    uint8_t byte = 7;
+    (void)state;
+    assert_int_equal(udp_open(&a, "127.0.0.1", 0, 0), OK);
+    assert_int_equal(udp_open(&b, "127.0.0.1", 0, 0), OK);
+    struct udp_packet out = {.data = &byte, .len = 1, .peer = loopback(udp_port(b))};
+    memset(&in[0].local, 9, sizeof(in[0].local));
+    assert_int_equal(udp_send(a, &out, 1), 1);
+    assert_int_equal(receive(b, in, 1), 1);
+    assert_true(IN6_IS_ADDR_UNSPECIFIED(&in[0].local));
+    udp_close(a);
+    udp_close(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +191,9 @@ int main(void)
         cmocka_unit_test(a_truncated_datagram_has_no_length),
         cmocka_unit_test(a_taken_port_is_an_error),
         cmocka_unit_test(one_unsendable_datagram_does_not_stop_the_rest),
+        cmocka_unit_test(answers_come_from_the_address_asked),
+        cmocka_unit_test(answers_by_ipv6_too),
+        cmocka_unit_test(a_bound_address_is_the_only_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
