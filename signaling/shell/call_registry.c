@@ -166,15 +166,20 @@ static void entry_due(struct call_entry *en, int64_t now_us)
     call_entry_schedule(en);
 }
 
-/* Takes the slot's list away first: what is due again goes to a later tick. An entry that is due
- * moves no other one, so the list stays as it is meanwhile. */
+/* Moves the slot's list away first: what is due again goes to a later tick. An entry that is due
+ * may move others of it (it sends to a socket that is too slow and goes: its user's other calls
+ * hear of it), so each is taken from the head. */
 static void wheel_slot_run(struct calls *s, int slot, int64_t now_us)
 {
-    struct call_entry *en = s->wheel[slot], *next;
+    struct call_entry *en;
+    s->wheel[CALL_WHEEL_SLOTS] = s->wheel[slot];
     s->wheel[slot] = NULL;
-    for (; en != NULL; en = next) {
-        next = en->wheel_next;
-        en->wheel_slot = -1;
+    DL_FOREACH2(s->wheel[CALL_WHEEL_SLOTS], en, wheel_next)
+    {
+        en->wheel_slot = CALL_WHEEL_SLOTS;
+    }
+    while ((en = s->wheel[CALL_WHEEL_SLOTS]) != NULL) {
+        wheel_out(en);
         if (en->deadline_us <= now_us) {
             entry_due(en, now_us);
         } else {

@@ -93,8 +93,8 @@ struct calls {
     bool loaded;
     struct call_entry *by_id;
     struct call_user *by_user;
-    struct call_entry *wheel[CALL_WHEEL_SLOTS];
-    int64_t wheel_tick; /* the last one done */
+    struct call_entry *wheel[CALL_WHEEL_SLOTS + 1]; /* the last: of the slot that is run now */
+    int64_t wheel_tick;                             /* the last one done */
     struct loop_timer *wheel_timer;
     size_t n_open;
     struct call_write *waiting; /* writes to try again, in order */
