@@ -91,7 +91,8 @@ static struct peer_address *address_add(struct transport_table *table, struct tr
 }
 
 void transport_checked(struct transport_table *table, struct transport *t,
-                       const struct sockaddr_in6 *addr, bool nominated, int64_t now_us)
+                       const struct sockaddr_in6 *addr, const struct in6_addr *local,
+                       bool nominated, int64_t now_us)
 {
     struct peer_address *a = transport_by_address(table, addr);
     if (a && a->transport != t) {
@@ -103,6 +104,9 @@ void transport_checked(struct transport_table *table, struct transport *t,
     }
     a->checked_us = now_us;
     t->heard_us = now_us;
+    if (nominated || a != t->selected) {
+        a->local = *local;
+    }
     if (nominated || !t->selected) {
         t->selected = a;
     }

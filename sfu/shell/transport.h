@@ -18,10 +18,11 @@
 
 #define TRANSPORT_ADDRESSES 8 /* verified addresses kept a transport */
 #define TRANSPORT_SILENT_US                                                                        \
-    30000000 /* consent: without a check or packet it is gone (RFC 7675)                           \
-              */
-#define TRANSPORT_UFRAG_LEN 8
-#define TRANSPORT_PWD_LEN   32
+    30000000                          /* consent: without a check or packet it is gone (RFC 7675)  \
+                                       */
+#define TRANSPORT_CONNECT_US 30000000 /* time for the answer, the checks and the handshake */
+#define TRANSPORT_UFRAG_LEN  8
+#define TRANSPORT_PWD_LEN    32
 #define TRANSPORT_ICE_EPOCHS                                                                       \
     2 /* credentials in force: after an ICE restart, the former ones too                           \
        */
@@ -39,6 +40,7 @@ struct peer_key {
 struct peer_address {
     struct peer_key key;
     struct sockaddr_in6 addr;
+    struct in6_addr local; /* which address of ours it speaks with; all zeros: the bound one */
     struct transport *transport; /* NULL: unused */
     int64_t checked_us;
     UT_hash_handle hh;
@@ -97,10 +99,11 @@ void transport_free(struct transport_table *table, struct transport *t);
 const struct ice_credentials *transport_local(const struct transport *t);
 /* New credentials for an ICE restart; those before stay good until the next one. */
 void transport_restart(struct transport_table *table, struct transport *t);
-/* A check from addr was verified: its address belongs to t from now on, and is where we send when
- * it was nominated or nothing was before. */
+/* A check from addr to our address `local` was verified: addr belongs to t from now on, and the
+ * pair is how we send when it was nominated or nothing was before. */
 void transport_checked(struct transport_table *table, struct transport *t,
-                       const struct sockaddr_in6 *addr, bool nominated, int64_t now_us);
+                       const struct sockaddr_in6 *addr, const struct in6_addr *local,
+                       bool nominated, int64_t now_us);
 /* What the peer's SDP said. */
 void transport_set_remote(struct transport *t, const struct sdp_remote *remote);
 /* Takes the keys when DTLS is ready and was not before. True when the transport became connected.

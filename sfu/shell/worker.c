@@ -40,13 +40,20 @@ uint8_t *worker_out_begin(struct worker *w)
     return w->out_data[w->n_out];
 }
 
-void worker_out_commit(struct worker *w, size_t len, const struct sockaddr_in6 *to)
+void worker_out_commit(struct worker *w, size_t len, const struct sockaddr_in6 *to,
+                       const struct in6_addr *local)
 {
     struct udp_packet *p = &w->out_packet[w->n_out];
     p->data = w->out_data[w->n_out];
     p->len = len;
     p->peer = *to;
+    p->local = *local;
     w->n_out++;
+}
+
+void worker_out_to_peer(struct worker *w, size_t len, const struct peer_address *to)
+{
+    worker_out_commit(w, len, &to->addr, &to->local);
 }
 
 static void tell(struct worker *w, char *text, bool hello)
@@ -88,7 +95,7 @@ static void receive(struct worker *w, struct udp_packet *p)
     }
     enum packet_kind kind = demux_packet(p->data, p->len);
     if (kind == PACKET_STUN) {
-        worker_stun(w, p->data, p->len, &p->peer);
+        worker_stun(w, p);
         return;
     }
     if (kind == PACKET_UNKNOWN) {
@@ -274,6 +281,9 @@ int worker_start(struct worker **out, const struct worker_options *o)
     }
     memset(w, 0, sizeof *w);
     w->o = *o;
+    if (w->o.connect_us <= 0) {
+        w->o.connect_us = TRANSPORT_CONNECT_US;
+    }
     w->epoll = -1;
     int err = setup(w);
     if (!err && pthread_create(&w->thread, NULL, run, w) != 0) {

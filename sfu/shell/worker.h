@@ -27,6 +27,7 @@ struct worker_options {
     size_t max_rooms, max_transports;
     size_t pool_packets;
     int64_t cache_us;
+    int64_t connect_us;  /* a peer connection that isn't up by then is removed; 0: 30 s */
     size_t n_candidates; /* addresses only: the port is the one that was bound */
     struct sdp_local_candidate candidate[SDP_MAX_CANDIDATES];
     struct dtls_context *dtls; /* borrowed */

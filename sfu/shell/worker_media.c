@@ -27,7 +27,7 @@ static void send_protected(struct worker *w, struct transport *t, struct srtp_st
         len = srtp_writer_protect(t->writer, stream, out, (size_t)len, header_len, WORKER_DATAGRAM);
     }
     if (len > 0 && t->selected) {
-        worker_out_commit(w, (size_t)len, &t->selected->addr);
+        worker_out_to_peer(w, (size_t)len, t->selected);
         sfu_count(SFU_FORWARDED_PACKETS, 1);
         sfu_count(SFU_FORWARDED_BYTES, len);
     } else {
@@ -102,7 +102,7 @@ static void send_rtcp(struct worker *w, struct transport *t, const uint8_t *data
     }
     memcpy(out, data, len);
     if (srtp_peer_protect_rtcp(t->srtp, out, &len) == OK) {
-        worker_out_commit(w, len, &t->selected->addr);
+        worker_out_to_peer(w, len, t->selected);
     }
 }
 

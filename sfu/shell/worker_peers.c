@@ -77,7 +77,7 @@ static void send_dtls(void *arg, const uint8_t *data, size_t len)
     struct worker *w = t->worker;
     if (t->selected && len <= WORKER_DATAGRAM) {
         memcpy(worker_out_begin(w), data, len);
-        worker_out_commit(w, len, &t->selected->addr);
+        worker_out_to_peer(w, len, t->selected);
     }
 }
 
@@ -153,20 +153,20 @@ static socklen_t plain_address(struct sockaddr_storage *out, const struct sockad
 }
 
 static void answer_check(struct worker *w, const struct ice_credentials *c, int verdict,
-                         const uint8_t *data, size_t len, const struct sockaddr_in6 *from)
+                         const struct udp_packet *p)
 {
     uint8_t *out = worker_out_begin(w);
     int n;
     if (verdict == ERR_UNSUPPORTED) {
-        n = ice_check_error(out, STUN_MAX_RESPONSE, data, len, c->pwd, 420);
+        n = ice_check_error(out, STUN_MAX_RESPONSE, p->data, p->len, c->pwd, 420);
     } else {
         struct sockaddr_storage plain;
-        socklen_t plain_len = plain_address(&plain, from);
-        n = ice_check_success(out, STUN_MAX_RESPONSE, data, len, c->pwd,
+        socklen_t plain_len = plain_address(&plain, &p->peer);
+        n = ice_check_success(out, STUN_MAX_RESPONSE, p->data, p->len, c->pwd,
                               (const struct sockaddr *)&plain, plain_len);
     }
     if (n > 0) {
-        worker_out_commit(w, (size_t)n, from);
+        worker_out_commit(w, (size_t)n, &p->peer, &p->local);
     }
 }
 
@@ -184,8 +184,10 @@ static struct ice_credentials *claimed(struct worker *w, const uint8_t *data, si
     return c;
 }
 
-void worker_stun(struct worker *w, const uint8_t *data, size_t len, const struct sockaddr_in6 *from)
+void worker_stun(struct worker *w, const struct udp_packet *p)
 {
+    const uint8_t *data = p->data;
+    size_t len = p->len;
     if (!stun_is_request(data, len)) {
         return; /* indications keep a NAT open and want no answer (RFC 8445 section 11) */
     }
@@ -201,9 +203,9 @@ void worker_stun(struct worker *w, const uint8_t *data, size_t len, const struct
         return;
     }
     sfu_count(SFU_STUN_REQUESTS, 1);
-    answer_check(w, c, verdict, data, len, from);
+    answer_check(w, c, verdict, p);
     if (verdict == OK) {
-        transport_checked(w->table, t, from, check.use_candidate, w->now_us);
+        transport_checked(w->table, t, &p->peer, &p->local, check.use_candidate, w->now_us);
         worker_peer_ready(w, t);
     }
 }
@@ -219,8 +221,10 @@ void worker_check_peers(struct worker *w)
             dtls_timeout(t->dtls);
             progress(w, t);
         }
-        if (!t->lost && w->now_us - t->heard_us > TRANSPORT_SILENT_US) {
-            sfu_count(SFU_CONSENT_EXPIRED, 1);
+        bool silent = w->now_us - t->heard_us > TRANSPORT_SILENT_US;
+        bool stuck = !t->connected && w->now_us - t->created_us > w->o.connect_us;
+        if (!t->lost && (silent || stuck)) {
+            sfu_count(silent ? SFU_CONSENT_EXPIRED : SFU_DTLS_FAILURES, 1);
             lose(w, t);
         }
     }

@@ -43,17 +43,19 @@ struct worker {
 
 /* ---- worker.c ---- */
 
-/* WORKER_DATAGRAM bytes to be filled, then committed with their length and receiver. */
+/* WORKER_DATAGRAM bytes to be filled, then committed with their length, their receiver and which
+ * address of ours they leave from. */
 uint8_t *worker_out_begin(struct worker *w);
-void worker_out_commit(struct worker *w, size_t len, const struct sockaddr_in6 *to);
+void worker_out_commit(struct worker *w, size_t len, const struct sockaddr_in6 *to,
+                       const struct in6_addr *local);
+void worker_out_to_peer(struct worker *w, size_t len, const struct peer_address *to);
 /* Hands a control frame (malloc'd text, taken over; NULL is ignored) to control. */
 void worker_tell(struct worker *w, char *text);
 void worker_tell_hello(struct worker *w, char *text);
 
 /* ---- worker_peers.c: ICE, DTLS, lives of transports ---- */
 
-void worker_stun(struct worker *w, const uint8_t *data, size_t len,
-                 const struct sockaddr_in6 *from);
+void worker_stun(struct worker *w, const struct udp_packet *p);
 void worker_dtls(struct worker *w, struct transport *t, const uint8_t *data, size_t len);
 /* After the remote description was set: starts or finishes what waited for it. */
 void worker_peer_ready(struct worker *w, struct transport *t);

@@ -55,12 +55,13 @@ static inline void no_report(void *arg)
     (void)arg;
 }
 
-static inline void control_open(struct control_end *c)
+static inline void control_open_with(struct control_end *c, const char *address, int64_t connect_us)
 {
     struct worker_options o = {.node = "test",
                                .instance = ROOM,
                                .region = "here",
-                               .address = "127.0.0.1",
+                               .address = address,
+                               .connect_us = connect_us,
                                .buffer_bytes = 1 << 20,
                                .max_rooms = 4,
                                .max_transports = 8,
@@ -74,6 +75,11 @@ static inline void control_open(struct control_end *c)
     o.dtls = c->dtls;
     c->next_id = 1;
     assert_int_equal(worker_start(&c->worker, &o), OK);
+}
+
+static inline void control_open(struct control_end *c)
+{
+    control_open_with(c, "127.0.0.1", 0);
 }
 
 static inline void control_shut(struct control_end *c)

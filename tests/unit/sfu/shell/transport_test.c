@@ -31,7 +31,7 @@ static void check(struct transport_table *table, struct transport *t, uint16_t p
                   int64_t now_us)
 {
     struct sockaddr_in6 a = address(port);
-    transport_checked(table, t, &a, nominated, now_us);
+    transport_checked(table, t, &a, &in6addr_any, nominated, now_us);
 }
 
 static uint16_t sends_to(const struct transport *t)
@@ -124,10 +124,32 @@ static void test_restart_keeps_the_former_credentials(void **state)
     transport_table_free(table);
 }
 
+/* One port of the client checks two addresses of ours: media leaves from the nominated one. */
+static void test_our_address_of_the_pair(void **state)
+{
+    (void)state;
+    struct transport_table *table = transport_table_new();
+    struct transport *t = transport_new(table, CONTROL_WHICH_PUBLISH, &room, 1, 5);
+    struct sockaddr_in6 a = address(1000);
+    struct in6_addr first = address(0).sin6_addr, second = first;
+    second.s6_addr[15] = 8;
+    transport_checked(table, t, &a, &first, false, 10);
+    assert_memory_equal(&t->selected->local, &first, sizeof first);
+    transport_checked(table, t, &a, &second, false, 11);
+    assert_memory_equal(&t->selected->local, &first, sizeof first);
+    transport_checked(table, t, &a, &second, true, 12);
+    assert_memory_equal(&t->selected->local, &second, sizeof second);
+    transport_checked(table, t, &a, &first, false, 13);
+    assert_memory_equal(&t->selected->local, &second, sizeof second);
+    transport_free(table, t);
+    transport_table_free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_our_address_of_the_pair),
         cmocka_unit_test(test_addresses_are_bounded),
         cmocka_unit_test(test_an_address_changes_hands),
         cmocka_unit_test(test_restart_keeps_the_former_credentials),

@@ -185,6 +185,67 @@ static void test_the_address_moves(void **state)
     control_shut(&c);
 }
 
+/* Bound to all addresses: what is sent to one of them is answered from that one. */
+static void test_each_of_our_addresses(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct peer p;
+    struct control_frame f;
+    uint8_t fingerprint[DTLS_FINGERPRINT_LEN];
+    control_open_with(&c, "", 0);
+    publish(&c, &p, 1, fingerprint);
+    p.server.sin_addr.s_addr = htonl(0x7f000009); /* the socket hears 127.0.0.9 only */
+    assert_int_equal(connect(p.fd, (struct sockaddr *)&p.server, sizeof p.server), 0);
+    assert_true(peer_check(&p, "abcd"));
+    assert_true(peer_handshake(&p, fingerprint));
+    control_await(&c, CONTROL_CONNECTED, &f);
+    control_free(&f);
+    peer_shut(&p);
+    control_shut(&c);
+}
+
+/* Checks alone keep nobody's place: who doesn't finish the handshake goes. */
+static void test_a_handshake_that_never_ends(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct peer p;
+    struct control_frame f = {.type = CONTROL_HELLO};
+    uint8_t fingerprint[DTLS_FINGERPRINT_LEN];
+    control_open_with(&c, "127.0.0.1", 300000);
+    publish(&c, &p, 1, fingerprint);
+    bool answered = true;
+    for (int i = 0; i < 200 && answered; i++) { /* checks are answered until the transport goes */
+        answered = peer_check(&p, "abcd");
+        poll(NULL, 0, 10);
+    }
+    assert_false(answered);
+    control_await(&c, CONTROL_DISCONNECTED, &f);
+    assert_int_equal(f.participant, 1);
+    control_free(&f);
+    peer_shut(&p);
+    control_shut(&c);
+}
+
+static void test_a_finished_handshake_stays(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct peer ann, ben;
+    control_open_with(&c, "127.0.0.1", 300000);
+    connect_publisher(&c, &ann, 1);
+    connect_subscriber(&c, &ben, 2, false);
+    int64_t end_us = clock_mono_us() + 600000;
+    while (clock_mono_us() < end_us) {
+        assert_true(peer_check(&ann, "abcd"));
+    }
+    pass_sound(&ann, &ben, 1);
+    peer_shut(&ann);
+    peer_shut(&ben);
+    control_shut(&c);
+}
+
 static void test_another_fingerprint(void **state)
 {
     (void)state;
@@ -349,6 +410,9 @@ int main(void)
         cmocka_unit_test(test_from_offer_to_sound),
         cmocka_unit_test(test_the_answer_comes_after_the_handshake),
         cmocka_unit_test(test_the_address_moves),
+        cmocka_unit_test(test_each_of_our_addresses),
+        cmocka_unit_test(test_a_handshake_that_never_ends),
+        cmocka_unit_test(test_a_finished_handshake_stays),
         cmocka_unit_test(test_another_fingerprint),
         cmocka_unit_test(test_the_client_checks_too),
         cmocka_unit_test(test_no_handshake_without_a_check),
