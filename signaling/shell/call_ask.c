@@ -126,6 +126,10 @@ static void on_created(void *arg, int err, const struct pg_result *res)
         call_request_fail(rq, "not_found", "There is no such conversation or user.");
         return;
     }
+    if (err == ERR_UNAVAILABLE || err == ERR_TIMEOUT) {
+        /* It may be committed all the same, now or in a moment. The same lane: this comes after. */
+        call_write_stray_end(rq->s, &rq->call_id);
+    }
     const char *text = err == OK && pg_rows(res) > 0 ? pg_text(res, 0, 0) : NULL;
     cJSON *made = text != NULL ? cJSON_Parse(text) : NULL;
     if (made == NULL) {
@@ -137,6 +141,10 @@ static void on_created(void *arg, int err, const struct pg_result *res)
         start_call(rq, made);
     } else {
         struct call_entry *en = call_entry_find(rq->s, existing);
+        struct id stray;
+        if (en == NULL && id_parse(&stray, existing) == OK) {
+            call_write_stray_end(rq->s, &stray);
+        }
         if (en == NULL || en->call->state == CALL_ENDED) {
             call_request_error(rq, CALL_E_UNAVAILABLE); /* its end is still to be written */
         } else {

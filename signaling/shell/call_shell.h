@@ -132,6 +132,8 @@ void call_tell_end(struct call_entry *en);
 /* ---- writes (call_writes.c) ---- */
 void call_write(struct call_entry *en, const char *name, const char *sql, int n,
                 const char *const *params, const struct id *user, bool end);
+/* Ends, as failed, a row that is or may be open although no call in memory goes with it. */
+void call_write_stray_end(struct calls *s, const struct id *call_id);
 void call_writes_free(struct calls *s);
 
 /* ---- questions to the database (call_ask.c) ---- */

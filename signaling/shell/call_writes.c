@@ -1,6 +1,7 @@
 /* Writes that nobody waits for: participants' states, modes, ends. They go out in the order in
  * which they were decided (one lane); while PostgreSQL is away they wait in memory, in that order,
  * and are tried again until it has taken them. Each is a compare-and-set, so twice does no harm. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -140,10 +141,9 @@ static void on_retry(void *arg)
     }
 }
 
-void call_write(struct call_entry *en, const char *name, const char *sql, int n,
-                const char *const *params, const struct id *user, bool end)
+static struct call_write *write_new(struct calls *s, const struct id *call_id, const char *name,
+                                    const char *sql, int n, const char *const *params)
 {
-    struct calls *s = en->s;
     struct call_write *w = calloc(1, sizeof(*w));
     if (w == NULL) {
         abort();
@@ -155,19 +155,49 @@ void call_write(struct call_entry *en, const char *name, const char *sql, int n,
     w->name = name;
     w->sql = sql;
     w->n = n;
-    w->call_id = en->call->id;
-    w->end = end;
+    w->call_id = *call_id;
     w->order = ++s->write_order;
-    if (user != NULL) {
-        w->user_id = *user;
-    }
     for (int i = 0; i < n; i++) {
         w->params[i] = params[i] != NULL ? strdup(params[i]) : NULL;
+    }
+    return w;
+}
+
+void call_write(struct call_entry *en, const char *name, const char *sql, int n,
+                const char *const *params, const struct id *user, bool end)
+{
+    struct calls *s = en->s;
+    struct call_write *w = write_new(s, &en->call->id, name, sql, n, params);
+    w->end = end;
+    if (user != NULL) {
+        w->user_id = *user;
     }
     if (s->n_waiting > 0 || !pg_ready(s->o.pg)) {
         if (end) {
             call_tell_end(en);
         }
+        put_back(w);
+    } else {
+        send_write(w);
+    }
+}
+
+void call_write_stray_end(struct calls *s, const struct id *call_id)
+{
+    struct call_write *w;
+    DL_FOREACH(s->waiting, w)
+    {
+        if (w->end && id_equal(&w->call_id, call_id)) {
+            return;
+        }
+    }
+    char at[24];
+    snprintf(at, sizeof(at), "%lld", (long long)clock_wall_us());
+    const char *params[] = {call_id->s, call_reason_name(CALL_FAILED), NULL, NULL, at};
+    LOG_W("call_stray", "call=%s", call_id->s);
+    w = write_new(s, call_id, "call_end", "SELECT call_end($1,$2,$3,$4,$5)", 5, params);
+    w->end = true;
+    if (s->n_waiting > 0 || !pg_ready(s->o.pg)) {
         put_back(w);
     } else {
         send_write(w);

@@ -44,3 +44,62 @@ test('a call outlives the database and its end is written later', async () => {
     await until('a new call', async () => (await x.request('call_start', { userId: b.userId })).ok, 10_000);
     await Promise.all([x.close(), y.close()]);
 });
+
+/** A direct conversation of two new users with a socket each. */
+async function pair() {
+    const [a, b] = await Promise.all([newUser(stack), newUser(stack)]);
+    const [x, y] = await Promise.all([Socket.open(stack, a.token), Socket.open(stack, b.token)]);
+    const made = await http(stack, 'POST', '/v1/conversations', {
+        token: a.token,
+        body: { type: 'direct', memberIds: [b.userId] },
+    });
+    return { a, b, x, y, conversationId: made.body.id };
+}
+
+const waitingCreates = async () =>
+    Number((await stack.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%call_create%'"))[0][0]);
+
+/** Locks the conversation until release() is called. */
+function lock(conversationId) {
+    const mark = `lock ${conversationId}`;
+    const done = stack
+        .sql(`BEGIN; SELECT 1 FROM conversations WHERE id = '${conversationId}' FOR UPDATE; SELECT pg_sleep(60) /* ${mark} */`)
+        .catch(() => {});
+    const backends = `FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%${mark}%' AND wait_event = 'PgSleep'`;
+    return {
+        held: until('the lock is held', async () => Number((await stack.sql(`SELECT count(*) ${backends}`))[0][0]) === 1),
+        async release() {
+            await stack.sql(`SELECT pg_terminate_backend(pid) ${backends}`);
+            await done;
+        },
+    };
+}
+
+test('a call that was made after its starter was told of a timeout does not stay open', async () => {
+    const [first, second] = [await pair(), await pair()];
+    const locks = [lock(first.conversationId), lock(second.conversationId)];
+    await Promise.all(locks.map((l) => l.held));
+    // The first holds up the lane until the server gives it up; the second's time runs out behind it, and then it is made.
+    const held = first.x.request('call_start', { conversationId: first.conversationId }, 10_000);
+    await until('the first waits', async () => (await waitingCreates()) === 1);
+    const late = await second.x.request('call_start', { conversationId: second.conversationId }, 10_000);
+    assert.equal(late.error.code, 'unavailable');
+    await locks[1].release();
+    assert.equal((await held).error.code, 'unavailable');
+    const mine = `FROM calls WHERE conversation_id = '${second.conversationId}'`;
+    await until('it was made', async () => (await stack.sql(`SELECT 1 ${mine}`)).length === 1);
+    await until('and is over', async () => (await stack.sql(`SELECT 1 ${mine} AND status = 'ended' AND reason = 'failed'`)).length === 1);
+    const again = await second.x.request('call_start', { conversationId: second.conversationId });
+    assert.ok(again.ok, JSON.stringify(again));
+    await second.y.event('incoming_call', (d) => d.callId === again.data.callId);
+    await locks[0].release();
+    await Promise.all([first.x, first.y, second.x, second.y].map((s) => s.close()));
+});
+
+test('an open call that nobody here knows of is over when somebody calls', async () => {
+    const { a, x, y, conversationId } = await pair();
+    await stack.sql(`SELECT call_create(uuid_v7(), '${a.userId}', '${a.deviceId}', '${conversationId}', NULL, 'audio', 'auto', 60000000, 64)`);
+    await until('a new call', async () => (await x.request('call_start', { conversationId })).ok);
+    await y.event('incoming_call');
+    await Promise.all([x.close(), y.close()]);
+});
