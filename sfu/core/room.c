@@ -140,10 +140,15 @@ static void assign_audio(struct room *r, struct subscriber *s, int64_t now_us)
     }
 }
 
-static size_t add_wanted(const struct room *r, uint32_t key, uint32_t *wanted, size_t n, size_t cap)
+static size_t add_wanted(const struct room *r, const struct subscriber *s, uint32_t screen,
+                         bool live, uint32_t *wanted, size_t n)
 {
-    if (n < cap && find_track(r, key, SDP_VIDEO)) {
-        wanted[n++] = key;
+    const struct participant *p;
+    for (p = r->participants; p && n < s->n_video; p = p->hh.next) {
+        const struct track *t = find_track(r, p->number | screen, SDP_VIDEO);
+        if (t && t->live == live && p->number != s->number) {
+            wanted[n++] = p->number | screen;
+        }
     }
     return n;
 }
@@ -153,18 +158,9 @@ static void assign_video(struct room *r, struct subscriber *s, int64_t now_us)
     uint32_t keys[SDP_MAX_VIDEO_SLOTS];
     uint32_t wanted[SDP_MAX_VIDEO_SLOTS];
     size_t n = 0;
-    struct participant *p, *tmp;
-    HASH_ITER(hh, r->participants, p, tmp)
-    { /* screens are what a meeting looks at */
-        if (p->number != s->number) {
-            n = add_wanted(r, p->number | ROOM_SCREEN, wanted, n, s->n_video);
-        }
-    }
-    HASH_ITER(hh, r->participants, p, tmp)
-    {
-        if (p->number != s->number) {
-            n = add_wanted(r, p->number, wanted, n, s->n_video);
-        }
+    for (int dark = 0; dark < 2; dark++) { /* screens are what a meeting looks at */
+        n = add_wanted(r, s, ROOM_SCREEN, !dark, wanted, n);
+        n = add_wanted(r, s, 0, !dark, wanted, n);
     }
     current_keys(r, s->slot + s->n_audio, s->n_video, keys);
     speakers_assign(keys, s->n_video, wanted, n);
@@ -281,6 +277,7 @@ static bool tick_tracks(struct room *r, int64_t now_us)
             struct slot *slot;
             struct track *t = p->publisher->track[i];
             if (track_tick(t, now_us) && t->sdp.kind == SDP_VIDEO) {
+                r->reassign = true;
                 DL_FOREACH(t->feeds, slot)
                 {
                     slot->subscriber->slots_changed = true;
@@ -296,6 +293,11 @@ bool room_tick(struct room *r, int64_t now_us)
 {
     bool changed = tick_tracks(r, now_us), told = speakers_tick(r->speakers, now_us);
     r->speakers_changed |= told;
+    if (r->reassign) {
+        r->reassign = false;
+        room_assign(r, now_us);
+        changed = true;
+    }
     if (speakers_reranked(r->speakers) || told) {
         struct participant *p, *tmp;
         changed = true;

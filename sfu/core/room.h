@@ -1,6 +1,6 @@
 /* A room: its participants, who is heard and seen in whose slots, who speaks. Audio slots carry the
  * loudest, never the viewer himself; video slots what the view asks for or, without one, the other
- * publishers in the order in which they joined. */
+ * publishers in the order in which they joined, those who send a picture first. */
 #ifndef SOTTO_SFU_CORE_ROOM_H
 #define SOTTO_SFU_CORE_ROOM_H
 
@@ -30,6 +30,7 @@ struct room {
     struct id id;
     struct participant *participants; /* by number; iterates in the order of joining */
     struct speakers *speakers;
+    bool reassign; /* a picture came or went: slots are to be filled anew at the next tick */
     bool speakers_changed;
     int64_t speakers_us; /* of the last event */
     UT_hash_handle hh;

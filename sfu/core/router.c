@@ -325,6 +325,7 @@ const struct forward *router_packet(struct router *r, struct publisher *p, struc
     if (!t || what == PUBLISHER_PROBE) {
         return r->forward;
     }
+    bool live_before = t->live;
     enum track_verdict verdict = track_input(t, k, what == PUBLISHER_RETRANSMISSION, &woke);
     if (verdict == TRACK_PADDING) {
         DL_FOREACH(t->feeds, slot)
@@ -338,6 +339,7 @@ const struct forward *router_packet(struct router *r, struct publisher *p, struc
         *n = map_to_slots(r, t, k);
     }
     if (woke && t->sdp.kind == SDP_VIDEO) {
+        p->room->reassign |= !live_before;
         DL_FOREACH(t->feeds, slot)
         {
             slot->subscriber->slots_changed = true;

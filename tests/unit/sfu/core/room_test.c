@@ -53,6 +53,50 @@ static void test_video_in_the_order_of_joining(void **state)
     router_free(r);
 }
 
+static bool sees(const struct subscriber *s, uint32_t number)
+{
+    for (uint32_t i = 0; i < s->n_video; i++) {
+        if (shown(s, i) == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* More people than slots: a camera that is off takes no slot from one that is on. */
+static void test_pictures_before_dark_cameras(void **state)
+{
+    (void)state;
+    struct router *r = fixture_router(32);
+    struct publisher *p[4];
+    struct subscriber *s = fixture_subscriber(r, 9, 1, 2);
+    struct router_event e;
+    int64_t now_us = START_US;
+    for (uint32_t i = 0; i < 4; i++) {
+        p[i] = fixture_publisher(r, i + 1);
+    }
+    assert_true(sees(s, 1) && sees(s, 2)); /* nobody sends yet */
+    fixture_route(r, p[3], fixture_video(r, 4, 1, true, now_us), NULL);
+    router_tick(r, now_us);
+    assert_true(sees(s, 4));
+    while (router_poll(r, now_us, &e)) {
+    }
+    fixture_route(r, p[2], fixture_video(r, 3, 1, true, now_us), NULL);
+    now_us += ROUTER_TICK_US;
+    router_tick(r, now_us);
+    assert_true(sees(s, 3) && sees(s, 4));
+    assert_true(router_poll(r, now_us, &e)); /* and it is told */
+    assert_ptr_equal(e.subscriber, s);
+
+    now_us += TRACK_SILENT_US; /* 3 is switched off, 1 on: 4 stays */
+    fixture_route(r, p[3], fixture_video(r, 4, 2, false, now_us), NULL);
+    fixture_route(r, p[0], fixture_video(r, 1, 1, true, now_us), NULL);
+    now_us += ROUTER_TICK_US;
+    router_tick(r, now_us);
+    assert_true(sees(s, 1) && sees(s, 4));
+    router_free(r);
+}
+
 static void test_not_before_the_transport_is_up(void **state)
 {
     (void)state;
@@ -223,6 +267,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_video_in_the_order_of_joining),
+        cmocka_unit_test(test_pictures_before_dark_cameras),
         cmocka_unit_test(test_not_before_the_transport_is_up),
         cmocka_unit_test(test_the_loudest_are_heard),
         cmocka_unit_test(test_slots_follow_the_ranking),
