@@ -166,7 +166,7 @@ enum call_event_type {
     CALL_UPDATE,          /* set_audio, set_video */
     CALL_STATS,           /* path, rtt_ms, loss_percent */
     CALL_SOCKET_LOST,     /* who */
-    CALL_SOCKET_BACK,     /* who */
+    CALL_SOCKET_BACK,     /* who; device "": whichever of a ringing user's are there */
     CALL_MEDIA_CONNECTED, /* number, connected */
     CALL_SFU_PLACED,
     CALL_SFU_DOWN,

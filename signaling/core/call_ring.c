@@ -13,8 +13,10 @@ static void add_parties(struct call_ctx *x)
 {
     for (int i = 0; i < x->ev->n_parties; i++) {
         struct call_participant *p = call_party_add(x->c, &x->ev->parties[i]);
-        if (p->state == PARTY_RINGING && p->ring_deadline_us == 0) {
-            p->ring_deadline_us = x->now_us + x->c->limits.ring_timeout_us;
+        int64_t longest = x->now_us + x->c->limits.ring_timeout_us;
+        if (p->state == PARTY_RINGING &&
+            (p->ring_deadline_us == 0 || p->ring_deadline_us > longest)) {
+            p->ring_deadline_us = longest; /* another clock may have set it */
         }
     }
 }

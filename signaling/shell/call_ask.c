@@ -103,6 +103,7 @@ static void start_call(struct call_request *rq, const cJSON *made)
                             .parties = parties};
     ev.n_parties = call_parties_read(parties, cap, list, clock_mono_us());
     for (int i = 0; i < ev.n_parties; i++) {
+        parties[i].ring_deadline_us = 0; /* it rings by our clock, not by the database's */
         if (id_equal(&parties[i].user_id, &rq->user_id)) {
             parties[i].audio = true;
             parties[i].video = rq->frame.video;

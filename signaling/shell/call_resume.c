@@ -75,7 +75,10 @@ static void resume_one(struct calls *s, const cJSON *o)
     /* Devices that were faster than the load. */
     for (int i = 0; i < en->call->n_parties; i++) {
         const struct call_participant *p = &en->call->parties[i];
-        if (p->state == PARTY_JOINED && hub_device_online(s->o.hub, p->device_id.s)) {
+        if (p->state == PARTY_RINGING) { /* all of the user's */
+            call_entry_step(en,
+                            &(struct call_event){.type = CALL_SOCKET_BACK, .user_id = p->user_id});
+        } else if (p->state == PARTY_JOINED && hub_device_online(s->o.hub, p->device_id.s)) {
             call_entry_step(en, &(struct call_event){.type = CALL_SOCKET_BACK,
                                                      .user_id = p->user_id,
                                                      .device_id = p->device_id});

@@ -6,7 +6,7 @@ import { startStack, until } from '../lib/stack.mjs';
 
 let stack;
 before(async () => {
-    stack = await startStack({ 'calls.grace': '20s', 'postgres.query_timeout': '1s' });
+    stack = await startStack({ 'calls.grace': '20s', 'calls.ring_timeout': '4s', 'postgres.query_timeout': '1s' });
 });
 after(() => stack.down());
 
@@ -102,4 +102,42 @@ test('an open call that nobody here knows of is over when somebody calls', async
     await until('a new call', async () => (await x.request('call_start', { conversationId })).ok);
     await y.event('incoming_call');
     await Promise.all([x.close(), y.close()]);
+});
+
+for (const skew of ['1 hour', '-1 hour']) {
+    test(`a database whose clock is off by ${skew} does not change how long it rings`, async () => {
+        const { x, y, conversationId } = await pair();
+        await stack.sql(`CREATE FUNCTION skew() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW.ring_expires_at := NEW.ring_expires_at + interval '${skew}'; RETURN NEW; END $$;
+            CREATE TRIGGER skew BEFORE INSERT ON call_participants FOR EACH ROW EXECUTE FUNCTION skew()`);
+        try {
+            const t0 = Date.now();
+            const { callId } = (await x.request('call_start', { conversationId })).data;
+            const ended = await y.event('call_ended', (d) => d.callId === callId, 10_000);
+            assert.equal(ended.data.reason, 'missed');
+            const rang = Date.now() - t0;
+            assert.ok(rang > 3500 && rang < 8000, `rang ${rang} ms`);
+        } finally {
+            await stack.sql('DROP FUNCTION skew() CASCADE');
+        }
+        await Promise.all([x.close(), y.close()]);
+    });
+}
+
+test('a server that starts rings devices that connected before it had read its calls', async () => {
+    const { a, b, x, conversationId } = await pair();
+    const { callId } = (await x.request('call_start', { conversationId })).data;
+    await stack.kill('signald');
+    await stack.sql(`UPDATE call_participants SET ring_expires_at = now() + interval '1 minute' WHERE call_id = '${callId}' AND state = 'ringing'`);
+    const held = stack.sql('BEGIN; LOCK TABLE calls; SELECT pg_sleep(60) /* no calls */').catch(() => {});
+    const holder = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%no calls%' AND wait_event = 'PgSleep'";
+    await until('the table is locked', async () => Number((await stack.sql(`SELECT count(*) ${holder}`))[0][0]) === 1);
+    const up = stack.start('signald').catch(() => {}); // isn't ready before it has its calls
+    const phone = await until('a socket', () => Socket.open(stack, b.token).catch(() => null));
+    await stack.sql(`SELECT pg_terminate_backend(pid) ${holder}`);
+    await held;
+    const incoming = await phone.event('incoming_call', (d) => d.callId === callId, 8000);
+    assert.equal(incoming.data.from.userId, a.userId);
+    await up;
+    await phone.close();
 });
