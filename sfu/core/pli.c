@@ -2,6 +2,12 @@
 
 #define RETRY_MAX_US 5000000
 
+static int64_t soonest(const struct pli *p, int64_t now_us)
+{
+    int64_t allowed_us = p->sent_us + PLI_MIN_INTERVAL_US;
+    return p->sent_once && allowed_us > now_us ? allowed_us : now_us;
+}
+
 void pli_request(struct pli *p, int64_t now_us)
 {
     if (p->wanted) {
@@ -10,9 +16,15 @@ void pli_request(struct pli *p, int64_t now_us)
     }
     p->wanted = true;
     p->retry_us = PLI_RETRY_US;
-    p->due_us = now_us;
-    if (p->sent_once && p->sent_us + PLI_MIN_INTERVAL_US > now_us) {
-        p->due_us = p->sent_us + PLI_MIN_INTERVAL_US;
+    p->due_us = soonest(p, now_us);
+}
+
+void pli_wake(struct pli *p, int64_t now_us)
+{
+    int64_t due_us = soonest(p, now_us);
+    if (p->wanted && due_us < p->due_us) {
+        p->due_us = due_us;
+        p->retry_us = PLI_RETRY_US;
     }
 }
 

@@ -22,6 +22,9 @@ struct pli {
 void pli_request(struct pli *p, int64_t now_us);
 /* A keyframe arrived: nothing is wanted any more. */
 void pli_keyframe(struct pli *p, int64_t now_us);
+/* The source sends again after silence: what it was asked in vain is asked soon, if still wanted.
+ */
+void pli_wake(struct pli *p, int64_t now_us);
 /* True when a PLI is to be sent now (and counts it as sent). */
 bool pli_poll(struct pli *p, int64_t now_us);
 int64_t pli_deadline(const struct pli *p); /* INT64_MAX when nothing is wanted */

@@ -108,7 +108,11 @@ enum track_verdict track_input(struct track *t, struct packet *k, bool retransmi
     *woke = !t->live;
     t->live = true;
     if (t->sdp.kind == SDP_VIDEO) {
-        *woke |= note_picture(t, k);
+        bool resized = note_picture(t, k);
+        if (*woke) {
+            pli_wake(&t->pli, now_us);
+        }
+        *woke |= resized;
         rtx_cache_put(t->cache, k);
         if (t->nack.keyframe_wanted) {
             t->nack.keyframe_wanted = false;

@@ -60,6 +60,28 @@ static void repeats_ever_more_slowly(void **state)
     assert_int_equal(last_gap, 5000000);
 }
 
+/* A camera was off for long and comes back: asked soon again, and only if somebody waits. */
+static void a_source_that_wakes_is_asked_at_once(void **state)
+{
+    struct pli p = {0};
+    int64_t now = 0;
+
+    (void)state;
+    pli_wake(&p, now);
+    assert_int_equal(pli_deadline(&p), INT64_MAX);
+    pli_request(&p, now);
+    for (int i = 0; i < 6; i++) {
+        now = pli_deadline(&p);
+        assert_true(pli_poll(&p, now));
+    }
+    pli_wake(&p, now + 100000);
+    assert_int_equal(pli_deadline(&p), now + PLI_MIN_INTERVAL_US);
+    pli_wake(&p, now + 2000000);
+    assert_int_equal(pli_deadline(&p), now + PLI_MIN_INTERVAL_US);
+    assert_true(pli_poll(&p, now + 2000000));
+    assert_int_equal(pli_deadline(&p), now + 2000000 + PLI_RETRY_US);
+}
+
 /* A storm of a thousand requests a second for ten seconds, no keyframe ever. */
 static void storm_is_bounded(void **state)
 {
@@ -79,6 +101,7 @@ int main(void)
         cmocka_unit_test(first_goes_at_once_others_merge),
         cmocka_unit_test(keyframe_satisfies_and_interval_holds),
         cmocka_unit_test(repeats_ever_more_slowly),
+        cmocka_unit_test(a_source_that_wakes_is_asked_at_once),
         cmocka_unit_test(storm_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -317,6 +317,30 @@ static void test_a_hoarder_does_not_starve_others(void **state)
     router_free(r);
 }
 
+/* Who joined while the camera was off gets his keyframe when it is on, not when the last retry of
+ * many is due. */
+static void test_a_waking_camera_is_asked_for_a_keyframe(void **state)
+{
+    (void)state;
+    struct router *r = fixture_router(16);
+    struct publisher *p = fixture_publisher(r, 1);
+    fixture_subscriber(r, 2, 0, 1);
+    struct publisher_feedback count = {0};
+    uint8_t out[1200];
+    int64_t now_us = START_US;
+    for (; now_us < START_US + 60000000; now_us += 10000) {
+        while (publisher_poll(p, out, sizeof out, now_us, &count) > 0) {
+        }
+    }
+    uint32_t before = count.plis;
+    now_us = p->track[1]->pli.sent_us + PLI_MIN_INTERVAL_US;
+    fixture_route(r, p, fixture_video(r, 1, 5, false, now_us), NULL);
+    while (publisher_poll(p, out, sizeof out, now_us, &count) > 0) {
+    }
+    assert_int_equal(count.plis, before + 1);
+    router_free(r);
+}
+
 static void test_limits(void **state)
 {
     (void)state;
@@ -373,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_republish_keeps_what_stays),
         cmocka_unit_test(test_a_dry_pool_costs_the_sender),
         cmocka_unit_test(test_a_hoarder_does_not_starve_others),
+        cmocka_unit_test(test_a_waking_camera_is_asked_for_a_keyframe),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_broken_rtcp),
     };
