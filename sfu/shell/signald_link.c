@@ -48,6 +48,10 @@ static void drain(void *arg)
         pass_on(s, r);
         worker_report_free(r);
     }
+    if (s->worker && worker_lost_reports(s->worker) && s->link) {
+        LOG_W("reports_lost", NULL);
+        link_drop(s->link); /* the hello of the next one tells everything anew */
+    }
 }
 
 void signald_link_on_report(void *arg)

@@ -66,6 +66,7 @@ static void tell(struct worker *w, char *text, bool hello)
         *r = (struct worker_report){.text = text, .hello = hello};
     }
     if (!r || mailbox_put(w->out, r)) {
+        atomic_store_explicit(&w->lost_reports, true, memory_order_relaxed);
         sfu_count(SFU_CONTROL_DROPPED, 1);
         free(text);
         free(r);
@@ -332,6 +333,11 @@ void worker_report_free(struct worker_report *r)
         free(r->text);
         free(r);
     }
+}
+
+bool worker_lost_reports(struct worker *w)
+{
+    return atomic_exchange_explicit(&w->lost_reports, false, memory_order_relaxed);
 }
 
 void worker_stop(struct worker *w)

@@ -48,6 +48,9 @@ int worker_ask_hello(struct worker *w);
 /* The next report, or NULL. */
 struct worker_report *worker_take(struct worker *w);
 void worker_report_free(struct worker_report *r);
+/* Whether reports were lost since the last call, because nobody took them in time: what control
+ * knows is no longer how things are, until the next hello. */
+bool worker_lost_reports(struct worker *w);
 /* Says goodbye to all peers, ends the thread and frees everything. NULL is fine. */
 void worker_stop(struct worker *w);
 

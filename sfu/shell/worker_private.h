@@ -21,6 +21,7 @@ struct worker {
     struct worker_options o;
     pthread_t thread;
     _Atomic bool stopping;
+    _Atomic bool lost_reports;
     struct udp *udp;
     int epoll;
     struct mailbox *in;  /* control_frame */

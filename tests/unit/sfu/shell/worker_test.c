@@ -404,6 +404,37 @@ static void test_too_many_transports(void **state)
     control_shut(&c);
 }
 
+/* Reports that found no room are gone; control hears of it, once, and asks for everything anew. */
+static void test_reports_that_found_no_room(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct worker_report *r;
+    int64_t dropped = sfu_metric_value(SFU_CONTROL_DROPPED);
+    control_open(&c);
+    assert_false(worker_lost_reports(c.worker));
+    while (sfu_metric_value(SFU_CONTROL_DROPPED) == dropped) { /* nobody takes the replies */
+        struct control_frame *f = calloc(1, sizeof *f);
+        char *text = control_make_leave(c.next_id++, ROOM, 1);
+        assert_non_null(f);
+        assert_int_equal(control_parse(f, text, strlen(text), NULL, 0), OK);
+        free(text);
+        if (worker_request(c.worker, f) != OK) { /* its ring is full: it comes to it */
+            control_free(f);
+            free(f);
+            poll(NULL, 0, 1);
+        }
+    }
+    while ((r = worker_take(c.worker))) {
+        worker_report_free(r);
+    }
+    assert_true(worker_lost_reports(c.worker));
+    while ((r = worker_take(c.worker))) {
+        worker_report_free(r);
+    }
+    control_shut(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +450,7 @@ int main(void)
         cmocka_unit_test(test_bad_media_is_counted),
         cmocka_unit_test(test_hello_tells_the_rooms),
         cmocka_unit_test(test_too_many_transports),
+        cmocka_unit_test(test_reports_that_found_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
