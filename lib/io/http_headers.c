@@ -43,15 +43,19 @@ static char *trimmed(char *s)
     return s;
 }
 
+/* Its bytes; 0 or less: there is none (of those looked up by name, 0: an empty one). */
+static int header_length(struct lws *wsi, enum http_header h)
+{
+    if (known[h].token >= 0)
+        return lws_hdr_total_length(wsi, (enum lws_token_indexes)known[h].token);
+    return lws_hdr_custom_length(wsi, known[h].name, (int)strlen(known[h].name));
+}
+
 char *http_read_header(struct lws *wsi, enum http_header h)
 {
     int token = known[h].token;
     const char *name = known[h].name;
-    int len;
-    if (token >= 0)
-        len = lws_hdr_total_length(wsi, (enum lws_token_indexes)token);
-    else
-        len = lws_hdr_custom_length(wsi, name, (int)strlen(name));
+    int len = header_length(wsi, h);
     if (len < 0 || (len == 0 && token < 0) || len > known[h].max)
         return NULL;
     if (len == 0)
@@ -180,6 +184,17 @@ static int read_content_length(struct http_request *r)
     return OK;
 }
 
+/* Headers that mustn't be taken for absent because they are longer than any that is right. */
+static bool too_long(struct lws *wsi)
+{
+    static const enum http_header all[] = {HTTP_H_TRANSFER_ENCODING, HTTP_H_CONTENT_LENGTH,
+                                           HTTP_H_IDEMPOTENCY_KEY};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (header_length(wsi, all[i]) > known[all[i]].max)
+            return true;
+    return header_length(wsi, HTTP_H_IDEMPOTENCY_KEY) == 0;
+}
+
 int http_read_headers(struct http_request *r)
 {
     for (int h = 0; h < HTTP_HEADERS; h++)
@@ -192,7 +207,7 @@ int http_read_headers(struct http_request *r)
         (void)str_copy(r->request_id, sizeof(r->request_id), fresh.s);
     }
     http_read_address(r->server, r->wsi, r->address, sizeof(r->address));
-    int rc = read_content_length(r);
+    int rc = too_long(r->wsi) ? ERR_INVALID : read_content_length(r);
     if (rc == OK)
         rc = http_read_query(r->wsi, &r->query);
     return rc;

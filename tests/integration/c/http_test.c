@@ -251,6 +251,11 @@ static void large_bodies_are_refused_before_they_come(void **state)
     assert_string_equal(reply_header(&r, "connection"), "close");
     assert_problem(ask("POST /v1/things/7", JSON "Transfer-Encoding: chunked\r\n", NULL), 411,
                    "length_required");
+    char head[512];
+    snprintf(head, sizeof(head), JSON "Transfer-Encoding: %070d, chunked\r\n", 0);
+    assert_problem(ask("POST /v1/things/7", head, NULL), 400, "bad_request");
+    snprintf(head, sizeof(head), JSON "Content-Length: %040d\r\n", 0);
+    assert_problem(ask("POST /v1/things/7", head, NULL), 400, "bad_request");
     assert_problem(ask("POST /v1/things/7", JSON "Content-Length: -1\r\n", NULL), 400,
                    "bad_request");
     assert_problem(ask("POST /v1/things/7", JSON "Content-Length: 1x\r\n", NULL), 400,
@@ -539,6 +544,13 @@ static void a_repeated_key_gets_the_first_answer(void **state)
     assert_string_equal(r.body, "{\"run\":3}");
     assert_problem(ask("POST /v1/count", ANN "Idempotency-Key: a b\r\n", ""), 400,
                    "invalid_request");
+    /* A key that can't be kept is refused, never left out: its sender counts on it. */
+    char head[512];
+    snprintf(head, sizeof(head), ANN "Idempotency-Key: %0256d\r\n", 1);
+    assert_int_equal(ask("POST /v1/count", head, "").status, 400);
+    assert_int_equal(ask("POST /v1/count", ANN "Idempotency-Key: \r\n", "").status, 400);
+    r = ask("POST /v1/count", ANN, "");
+    assert_string_equal(r.body, "{\"run\":4}");
 }
 
 int main(void)
