@@ -75,8 +75,9 @@ static void a_named_target_must_be_joined(void **state)
 {
     (void)state;
     struct stage s;
-    stage_start(&s, 1);
+    stage_start(&s, 2);
     stage_accept(&s, 1, 1);
+    s.c->mode = CALL_P2P; /* three, so that one can still ring */
     struct call_event ev = {.type = CALL_CANDIDATE,
                             .request = 5,
                             .user_id = stage_id(0, 0),
@@ -97,6 +98,11 @@ static void a_named_target_must_be_joined(void **state)
     ev.to_device = stage_id(0, 1);
     stage_step(&s, ev);
     assert_error(&s, CALL_E_CONFLICT); /* nor to himself */
+    ev.to_user = stage_id(2, 0);
+    ev.to_device.s[0] = '\0';
+    stage_step(&s, ev);
+    assert_error(&s, CALL_E_CONFLICT); /* nor to one who only rings */
+    assert_int_equal(s.fx.n, 1);
     stage_close(&s);
 }
 

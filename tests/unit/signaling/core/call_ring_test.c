@@ -107,6 +107,24 @@ static void two_devices_accept_and_one_wins(void **state)
     stage_close(&s);
 }
 
+/* The database names one winner; should it ever name another, the one who talks keeps the call. */
+static void a_second_winner_is_refused(void **state)
+{
+    (void)state;
+    struct stage s;
+    stage_start(&s, 1);
+    stage_ask(&s, CALL_ACCEPT, 1, 1);
+    stage_ask(&s, CALL_ACCEPT, 1, 2);
+    stage_committed(&s, 1, 1);
+    assert_ok(&s);
+    stage_committed(&s, 1, 2);
+    assert_error(&s, CALL_E_CONFLICT);
+    assert_int_equal(stage_messages(&s, MSG_CALL_ACCEPTED), 0);
+    struct id callee = stage_id(1, 0), device = stage_id(1, 1);
+    assert_true(id_equal(&call_party(s.c, &callee)->device_id, &device));
+    stage_close(&s);
+}
+
 static void a_refused_accept_leaves_it_ringing(void **state)
 {
     (void)state;
@@ -298,6 +316,7 @@ int main(void)
         cmocka_unit_test(ringing_is_told_once_a_device),
         cmocka_unit_test(accept_waits_for_the_database),
         cmocka_unit_test(two_devices_accept_and_one_wins),
+        cmocka_unit_test(a_second_winner_is_refused),
         cmocka_unit_test(a_refused_accept_leaves_it_ringing),
         cmocka_unit_test(decline_on_one_device_declines_for_the_user),
         cmocka_unit_test(a_decline_does_not_overtake_an_accept),
