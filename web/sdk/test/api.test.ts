@@ -2,6 +2,7 @@ import { beforeEach, expect, test, vi } from "vitest";
 import { Api, describeDevice, uuid } from "../src/api";
 import { SottoError } from "../src/errors";
 import { MemoryStore } from "../src/store";
+import type { Lock } from "../src/tabs";
 import type { Session } from "../src/types";
 
 const session = (n: number, expiresAt = Date.now() + 900_000): Session => ({
@@ -20,9 +21,10 @@ let asked: { path: string; token: string | null; body: unknown }[];
 let respond: (path: string, token: string | null) => Response | Promise<Response>;
 let signedOut: number;
 
-function api(): Api {
+function api(lock?: Lock): Api {
   return new Api({
     store,
+    ...(lock ? { lock } : {}),
     onSignedOut: () => {
       signedOut += 1;
     },
@@ -91,6 +93,48 @@ test("a refused refresh signs out, once", async () => {
   expect(results.every(({ status }) => status === "rejected")).toBe(true);
   expect(store.load()).toBeNull();
   expect(signedOut).toBe(1);
+});
+
+test.each([429, 500, 503])("a refresh answered with %i keeps the session", async (status) => {
+  store.save(session(1));
+  respond = (path) => (path === "/v1/auth/refresh" ? answer(status) : answer(401));
+  await expect(api().devices()).rejects.toMatchObject({ status });
+  expect(store.load()).not.toBeNull();
+  expect(signedOut).toBe(0);
+});
+
+test("two tabs renew one after the other: the second uses what the first got", async () => {
+  store.save(session(1));
+  const tails = new Map<string, Promise<unknown>>();
+  const lock: Lock = {
+    run: (name, work) => {
+      const result = (tails.get(name) ?? Promise.resolve()).then(work);
+      tails.set(name, result);
+      return result;
+    },
+  };
+  respond = (path, token) => {
+    if (path === "/v1/auth/refresh") {
+      return answer(200, { accessToken: "access2", refreshToken: "refresh2", expiresIn: 900 });
+    }
+    return token === "access2" ? answer(200, { items: [] }) : answer(401);
+  };
+  await Promise.all([api(lock).devices(), api(lock).devices()]);
+  expect(asked.filter(({ path }) => path === "/v1/auth/refresh")).toHaveLength(1);
+});
+
+test("one page shares one refresh even where there is no lock", async () => {
+  store.save(session(1));
+  const none: Lock = { run: (_name, work) => work() };
+  respond = (path, token) => {
+    if (path === "/v1/auth/refresh") {
+      return answer(200, { accessToken: "access2", refreshToken: "refresh2", expiresIn: 900 });
+    }
+    return token === "access2" ? answer(200, { items: [] }) : answer(401);
+  };
+  const client = api(none);
+  await Promise.all([client.devices(), client.me()]);
+  expect(asked.filter(({ path }) => path === "/v1/auth/refresh")).toHaveLength(1);
 });
 
 test("no network during a refresh keeps the session", async () => {

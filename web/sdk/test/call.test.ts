@@ -106,6 +106,20 @@ test("an offer that overtakes the answer to accept_call is kept for it", async (
   expect(peer().candidates).toHaveLength(1);
 });
 
+test("candidates that overtake the offer are kept for it, in order", async () => {
+  const call = new Call(fakeContext(server), "incoming", "video");
+  call.offered(incoming());
+  await call.accept("video");
+  for (const candidate of ["first", "second"]) {
+    call.onCandidate({ callId: "c1", from: BOB, candidate: { candidate, sdpMid: "0" } });
+  }
+  await settle();
+  expect(peer().candidates).toHaveLength(0);
+  call.onDescription({ callId: "c1", from: BOB, description: { type: "offer", sdp: "v=0" } });
+  await settle();
+  expect(peer().candidates).toMatchObject([{ candidate: "first" }, { candidate: "second" }]);
+});
+
 test("glare: a start that joins the other's call acts as the accept", async () => {
   server.answers.call_start = {
     callId: "theirs",
@@ -227,6 +241,16 @@ test("interrupted: says so, restarts ICE, and is active again when it heals", as
   expect(call.state).toBe("active");
   await vi.advanceTimersByTimeAsync(20_000);
   expect(server.of("call_fallback")).toHaveLength(0);
+});
+
+test("peer to peer that stays broken is given up for the SFU", async () => {
+  await accepted();
+  peer().become("connected");
+  peer().become("disconnected");
+  await vi.advanceTimersByTimeAsync(7_900);
+  expect(server.of("call_fallback")).toHaveLength(0);
+  await vi.advanceTimersByTimeAsync(100);
+  expect(server.of("call_fallback")[0]?.data).toEqual({ callId: "c1", reason: "ice_failed" });
 });
 
 test("credentials that have run out are replaced before ICE is restarted", async () => {

@@ -109,6 +109,9 @@ test("a restarting server is left alone for as long as it says", async () => {
 test("4001 and a refused ticket sign out; neither tries again", async () => {
   await opened();
   FakeSocket.last.lose(4001);
+  expect(states.at(-1)).toBe("signedOut");
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(tickets).toBe(1);
   ticketError = new SottoError("unauthorized", { status: 401 });
   socket().connect();
   await vi.advanceTimersByTimeAsync(60_000);
