@@ -194,7 +194,13 @@ export class Api {
 
     let session = this.store.load();
     if (!session) throw new SottoError("unauthorized", { status: 401 });
-    if (session.expiresAt - this.now() < EARLY_REFRESH_MS) session = await this.refresh(session);
+    if (this.dueForRefresh(session)) {
+      session = await this.refresh(session).catch((error: unknown) => {
+        // The old token may have a little left, and a server that is away says so by itself.
+        if (error instanceof SottoError && error.status === 401) throw error;
+        return session as Session;
+      });
+    }
     let response = await this.send(path, options, session, key);
     if (response.status === 401) {
       session = await this.refresh(session);
@@ -202,6 +208,12 @@ export class Api {
       if (response.status === 401) this.forget();
     }
     return this.read<T>(response);
+  }
+
+  /** A minute before the end, or at half-time of tokens that don't live that long. */
+  private dueForRefresh({ expiresAt, lifetimeMs }: Session): boolean {
+    const early = Math.min(EARLY_REFRESH_MS, (lifetimeMs ?? Infinity) / 2);
+    return expiresAt - this.now() < early;
   }
 
   /** A new pair of tokens in place of `stale`. Many callers share one flight, and the tabs of the
@@ -240,6 +252,7 @@ export class Api {
       accessToken: answer.accessToken,
       refreshToken: answer.refreshToken,
       expiresAt: this.now() + answer.expiresIn * 1000,
+      lifetimeMs: answer.expiresIn * 1000,
       user: answer.user ?? user,
       deviceId: answer.deviceId ?? deviceId,
     };

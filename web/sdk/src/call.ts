@@ -19,6 +19,8 @@ import type {
 
 /** TURN credentials are renewed this long before they run out. */
 const RENEW_BEFORE_MS = 60_000;
+/** How long after its end a ringing that the server can't end any more ends by itself. */
+const EXPIRY_SLACK_MS = 3_000;
 
 /**
  * One call, from the first ring to the end, whichever way its media goes. Its transports come and
@@ -27,6 +29,8 @@ const RENEW_BEFORE_MS = 60_000;
 export class Call extends Emitter<CallEvents> implements TransportHost {
   callId = "";
   conversationId: string | null = null;
+  /** Whom start() was asked to call: known before the server answers, and after everyone has gone. */
+  target: CallTarget | null = null;
   readonly direction: "outgoing" | "incoming";
   media: Media;
   mode: "p2p" | "sfu" = "p2p";
@@ -50,6 +54,8 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
   private readonly carrier: MediaPath;
   private muted = false;
   private cameraOn = false;
+  private cameraBusy = false;
+  private expiryTimer: ReturnType<typeof setTimeout> | undefined;
   private early: (() => void)[] = [];
 
   constructor(context: CallContext, direction: "outgoing" | "incoming", media: Media) {
@@ -139,6 +145,8 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
 
   /** Opens the microphone (and camera) first, so that nobody is rung by someone who can't talk. */
   async start(target: CallTarget, mode: "auto" | "p2p" | "sfu" = "auto"): Promise<void> {
+    this.target = target;
+    this.conversationId = target.conversationId ?? null;
     this.setState("outgoing");
     if (!(await this.openMedia(this.media === "video"))) return;
     try {
@@ -170,6 +178,7 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
     });
     for (const participant of event.participants ?? []) this.roster.add(participant);
     if (this.state === "idle") this.setState("incoming");
+    this.watchExpiry();
   }
 
   async accept(media: Media = this.media): Promise<void> {
@@ -235,15 +244,21 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
 
   async setCamera(on: boolean): Promise<void> {
     if (on === this.cameraOn || this.state === "ended") return;
+    this.cameraOn = on;
+    this.changed();
+    // While the device is still being opened, only the wish is noted; who opens it looks again.
+    if (this.cameraBusy) return;
+    this.cameraBusy = true;
     try {
-      if (on) await this.local.openCamera();
-      else this.local.closeCamera();
-      this.cameraOn = on;
+      await this.followCamera();
       this.cameraError = null;
     } catch (error) {
+      this.cameraOn = false;
       this.cameraError = asSottoError(error);
       this.emit("problem", this.cameraError);
     }
+    this.cameraBusy = false;
+    if (!this.live) return;
     await this.carrier.updateTracks();
     this.tellUpdate({ video: this.cameraOn });
     this.changed();
@@ -377,15 +392,35 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
     }
   }
 
+  /** Opens or closes the camera until it is as the person wants it by now. */
+  private async followCamera(): Promise<void> {
+    while (this.live && this.cameraOn !== (this.local.videoTrack !== null)) {
+      if (this.cameraOn) await this.local.openCamera();
+      else this.local.closeCamera();
+    }
+  }
+
+  /** What is pressed while the browser still asks for permission counts: nobody who sees "muted"
+   *  is heard. */
   private async openMedia(video: boolean): Promise<boolean> {
+    this.cameraOn = video;
+    this.cameraBusy = true;
     try {
       const { cameraError } = await this.local.open(video);
-      this.cameraOn = this.local.videoTrack !== null;
+      const track = this.local.audioTrack;
+      if (track) track.enabled = !this.muted;
       if (cameraError) {
+        this.cameraOn = false;
         this.cameraError = cameraError;
         this.emit("problem", cameraError);
       }
+      this.cameraBusy = false;
+      if (this.cameraOn && !video) {
+        this.cameraOn = false;
+        void this.setCamera(true);
+      } else if (!this.cameraOn) this.local.closeCamera();
     } catch (error) {
+      this.cameraBusy = false;
       if (!this.live) return false;
       const problem = asSottoError(error);
       this.emit("problem", problem);
@@ -397,6 +432,15 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
     if (!this.live) return false;
     this.changed();
     return true;
+  }
+
+  /** The server says when it stops ringing; where it can't be heard, this does. */
+  private watchExpiry(): void {
+    if (this.expiresAt === null) return;
+    const left = Math.max(0, this.expiresAt - this.context.now()) + EXPIRY_SLACK_MS;
+    this.expiryTimer = setTimeout(() => {
+      if (this.state === "incoming" && !this.context.online()) this.finish("missed");
+    }, left);
   }
 
   private takeReply(reply: CallReply): void {
@@ -496,6 +540,7 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
     this.carrier.close();
     this.local.close();
     this.early = [];
+    clearTimeout(this.expiryTimer);
     this.setState("ended");
     this.emit("ended", { reason });
   }

@@ -11,8 +11,9 @@ export interface CallsEvents {
   incoming: Call;
   /** It stopped ringing here because this user decided on another of his devices. */
   handledElsewhere: { call: Call; outcome: "accepted" | "declined" };
-  /** The server says that this device is in a call that this page doesn't know: it was reloaded. */
-  orphan: { callId: string };
+  /** The server says that this device is in a call that this page doesn't know: it was reloaded.
+   *  null: that call is over, or this page is in it. */
+  orphan: { callId: string | null };
 }
 
 export interface CallsOptions {
@@ -58,6 +59,8 @@ export class Calls extends Emitter<CallsEvents> {
   private readonly options: CallsOptions;
   /** Events that came before the answer to our own call_start gave the call its id. */
   private held: (() => void)[] = [];
+  private orphan: string | null = null;
+  private orphanRecord: CallRecord | null = null;
   /** Ended calls: an incoming_call that comes late for one of them stays silent. */
   private readonly tombstones = new Set<string>();
 
@@ -85,6 +88,10 @@ export class Calls extends Emitter<CallsEvents> {
   /** Calls somebody. The call is there at once; what comes of it shows in its state. */
   start(target: CallTarget, media: Media, mode: "auto" | "p2p" | "sfu" = "auto"): Call {
     if (this.current?.live) return this.current;
+    if (this.orphan !== null) {
+      if (this.isOrphan(target)) return this.join(this.orphan, media === "video");
+      this.leaveOrphan(); // One call at a time: who calls somebody else has left it.
+    }
     const call = new Call(this.options.context, "outgoing", media);
     this.adopt(call);
     void call.start(target, mode).finally(() => {
@@ -118,9 +125,25 @@ export class Calls extends Emitter<CallsEvents> {
   /** Goes (back) into a call that runs. */
   join(callId: string, withVideo: boolean): Call {
     const call = new Call(this.options.context, "outgoing", withVideo ? "video" : "audio");
+    if (this.orphan === callId) {
+      const others = this.orphanOthers();
+      if (others.length === 1 && others[0]) call.target = { userId: others[0] };
+      this.setOrphan(null);
+    }
     this.adopt(call);
     void call.join(callId, withVideo);
     return call;
+  }
+
+  /** Leaves the call that this device is in since before the page was loaded. */
+  leaveOrphan(): void {
+    const callId = this.orphan;
+    if (callId === null) return;
+    this.tombstones.add(callId);
+    this.setOrphan(null);
+    this.options.socket.request("hang_up", { callId }, { offline: "resend" }).catch(() => {
+      // Over already.
+    });
   }
 
   /** Takes an ended call off the screen. */
@@ -172,7 +195,10 @@ export class Calls extends Emitter<CallsEvents> {
   private route<T extends Routed>(type: T, event: ServerEvents[T]): void {
     const call = this.find(event.callId);
     if (!call) {
-      if (type === "call_ended") this.tombstones.add(event.callId);
+      if (type === "call_ended") {
+        this.tombstones.add(event.callId);
+        if (this.orphan === event.callId) this.setOrphan(null);
+      }
       if (this.current?.live && this.current.callId === "") {
         this.held.push(() => {
           if (this.find(event.callId)) this.route(type, event);
@@ -248,9 +274,43 @@ export class Calls extends Emitter<CallsEvents> {
     for (const call of known) {
       void call.onResumed(listed.has(call.callId), () => this.options.lookUp(call.callId));
     }
-    for (const item of event.calls ?? []) {
-      if (item.status !== "active" || this.find(item.callId)) continue;
-      if (!this.tombstones.has(item.callId)) this.emit("orphan", { callId: item.callId });
-    }
+    const orphan = (event.calls ?? []).find(
+      (item) =>
+        item.status === "active" && !this.find(item.callId) && !this.tombstones.has(item.callId),
+    );
+    this.setOrphan(orphan?.callId ?? null);
+  }
+
+  private setOrphan(callId: string | null): void {
+    if (this.orphan === callId) return;
+    this.orphan = callId;
+    this.orphanRecord = null;
+    this.emit("orphan", { callId });
+    if (callId === null) return;
+    this.options
+      .lookUp(callId)
+      .then((record) => {
+        if (this.orphan !== callId) return;
+        if (record.status === "ended") this.setOrphan(null);
+        else this.orphanRecord = record;
+      })
+      .catch(() => {
+        // Whose call it is stays unknown; it can be returned to or left all the same.
+      });
+  }
+
+  private orphanOthers(): string[] {
+    return (this.orphanRecord?.participants ?? [])
+      .map((participant) => participant.userId)
+      .filter((userId) => userId !== this.options.context.userId);
+  }
+
+  /** Whether who is called now is who that call is with. */
+  private isOrphan(target: CallTarget): boolean {
+    const { orphanRecord: record } = this;
+    if (!record) return false;
+    if (target.conversationId) return target.conversationId === record.conversationId;
+    const others = this.orphanOthers();
+    return others.length === 1 && others[0] === target.userId;
   }
 }

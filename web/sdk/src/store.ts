@@ -33,6 +33,9 @@ export class MemoryStore implements SessionStore {
 }
 
 export class BrowserStore implements SessionStore {
+  /** Stands in where storage is forbidden, as in some private windows: a session is one page long. */
+  private readonly memory = new Map<string, string>();
+
   constructor(private readonly prefix = "sotto") {}
 
   load(): Session | null {
@@ -54,7 +57,11 @@ export class BrowserStore implements SessionStore {
 
   loadCursor(): Cursor | null {
     const text = this.read("cursor");
-    return text ? (JSON.parse(text) as Cursor) : null;
+    try {
+      return text ? (JSON.parse(text) as Cursor) : null;
+    } catch {
+      return null;
+    }
   }
 
   saveCursor(cursor: Cursor | null): void {
@@ -75,7 +82,7 @@ export class BrowserStore implements SessionStore {
     try {
       return localStorage.getItem(`${this.prefix}.${name}`);
     } catch {
-      return null; // Storage is forbidden in some private windows: then a session is one page long.
+      return this.memory.get(name) ?? null;
     }
   }
 
@@ -84,7 +91,8 @@ export class BrowserStore implements SessionStore {
       if (value === null) localStorage.removeItem(`${this.prefix}.${name}`);
       else localStorage.setItem(`${this.prefix}.${name}`, value);
     } catch {
-      // See read().
+      if (value === null) this.memory.delete(name);
+      else this.memory.set(name, value);
     }
   }
 }

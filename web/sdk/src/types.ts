@@ -19,6 +19,7 @@ export interface Session {
   accessToken: string;
   refreshToken: string;
   expiresAt: number;
+  lifetimeMs?: number;
   deviceId: string;
   user: User;
 }
