@@ -1,6 +1,7 @@
 #include "accounts/accounts.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,8 @@
 #define MINUTE_US    (60 * SECOND_US)
 #define HOUR_US      (60 * MINUTE_US)
 #define SWEEP_US     (5 * MINUTE_US)
-#define LIMITED_KEYS 100000 /* addresses or users remembered by each limit */
+#define RECALL_US    (SECOND_US / 2) /* after the database could not be asked */
+#define LIMITED_KEYS 100000          /* addresses or users remembered by each limit */
 
 const struct http_route accounts_routes[] = {
     {HTTP_POST, "/v1/auth/register", route_register, HTTP_IDEMPOTENT, 0, NULL},
@@ -69,6 +71,45 @@ static void sweep(void *arg)
     pg_query(a->pg, "account_sweep", "SELECT account_sweep()", 0, NULL, NULL, swept, a);
 }
 
+/* ---- what ended before this process began ---- */
+
+static void recalled(void *arg, int err, const struct pg_result *res)
+{
+    struct accounts *a = arg;
+    struct id session;
+
+    if (err) {
+        if (err != ERR_CLOSED) {
+            loop_timer_start(a->recall, RECALL_US, 0);
+        }
+        return;
+    }
+    for (int i = pg_rows(res) - 1; i >= 0; i--) { /* the oldest first, as they are forgotten */
+        const char *text = pg_text(res, i, 0);
+        if (text && id_parse(&session, text) == OK) {
+            revoked_add(a->revoked, &session, clock_mono_us());
+        }
+    }
+}
+
+/* Access tokens of sessions that ended a moment before a restart aren't good again after it. */
+static void recall(void *arg)
+{
+    struct accounts *a = arg;
+    char seconds[24], most[12];
+
+    snprintf(seconds, sizeof seconds, "%lld", (long long)(a->access_ttl_us / SECOND_US + 1));
+    snprintf(most, sizeof most, "%d", REVOKED_MAX);
+    const char *params[] = {seconds, most};
+    if (pg_query(
+            a->pg, "sessions_recall",
+            "SELECT id FROM sessions WHERE revoked_at > now() - make_interval(secs => $1::bigint)"
+            " ORDER BY revoked_at DESC LIMIT $2::int",
+            2, params, NULL, recalled, a)) {
+        loop_timer_start(a->recall, RECALL_US, 0);
+    }
+}
+
 static int make_limits(struct accounts *a, const struct accounts_options *o)
 {
     a->registers = ratelimit_new(o->register_per_hour, HOUR_US, LIMITED_KEYS);
@@ -104,7 +145,8 @@ static int fill(struct accounts *a, const struct accounts_options *o)
     a->revoked = revoked_new(o->access_ttl_us);
     a->passwords = passwords_new(o->loop, o->bcrypt_cost, o->max_hashing);
     a->sweep = loop_timer_new(o->loop, sweep, a);
-    if (!a->key_dir || !a->revoked || !a->passwords || !a->sweep) {
+    a->recall = loop_timer_new(o->loop, recall, a);
+    if (!a->key_dir || !a->revoked || !a->passwords || !a->sweep || !a->recall) {
         return ERR_NOMEM;
     }
     return make_limits(a, o);
@@ -126,6 +168,7 @@ struct accounts *accounts_new(const struct accounts_options *o, int *err)
         return NULL;
     }
     loop_timer_start(a->sweep, SWEEP_US, SWEEP_US);
+    recall(a);
     return a;
 }
 
@@ -136,6 +179,9 @@ void accounts_free(struct accounts *a)
     }
     if (a->sweep) {
         loop_timer_free(a->sweep);
+    }
+    if (a->recall) {
+        loop_timer_free(a->recall);
     }
     ratelimit_free(a->registers);
     ratelimit_free(a->logins);
@@ -270,9 +316,7 @@ void refresh_token_hash(char hex[HASH_HEX_LEN + 1], const char *token)
 
 void accounts_problem(struct http_request *r, int err)
 {
-    if (err != ERR_CLOSED) {
-        http_problem_err(r, err);
-    }
+    http_problem_err(r, err);
 }
 
 struct pending *pending_new(struct accounts *a, struct http_request *r)

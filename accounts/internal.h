@@ -24,7 +24,7 @@ struct accounts {
     struct keys *keys;
     struct passwords *passwords;
     struct revoked *revoked;
-    struct loop_timer *sweep;
+    struct loop_timer *sweep, *recall;
     int64_t access_ttl_us, refresh_ttl_us, ticket_ttl_us;
     int max_devices;
     struct ratelimit *registers, *logins, *login_accounts, *refreshes, *tickets, *lookups, *changes;
@@ -50,8 +50,8 @@ bool accounts_limited_by_address(struct ratelimit *rl, struct http_request *r);
 void refresh_token_new(char token[REFRESH_TOKEN_LEN + 1]);
 void refresh_token_hash(char hex[HASH_HEX_LEN + 1], const char *token);
 
-/* Answers an error as http_problem_err does, but for ERR_CLOSED: the process is ending then, and
- * its server has freed the requests before the database and the pool hand back what they had. */
+/* Answers an error as http_problem_err does. Also when the process is ending: a request outlives
+ * its server until it is answered. */
 void accounts_problem(struct http_request *r, int err);
 
 /* A request between its query and the answer. */

@@ -155,7 +155,7 @@ static void verified(void *arg, int err)
 
     explicit_bzero(l->password, sizeof l->password);
     if (err == ERR_CLOSED) {
-        end(l);
+        accounts_problem(end(l), err);
     } else if (err) {
         refuse(l);
     } else {

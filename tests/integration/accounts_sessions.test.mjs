@@ -225,3 +225,30 @@ test('an unknown account takes as long to refuse as a known one', async (t) => {
     const [known, unknown] = [await fastest(user.username), await fastest(`x${user.username}`)];
     assert.ok(unknown > known * 0.6 && known > unknown * 0.6, `known ${known} ms, unknown ${unknown} ms`);
 });
+
+test('a token of a session that was ended is refused after a restart too', async (t) => {
+    if (!stack) return t.skip('not our server to restart');
+    const [user, other] = [await member(), await member()];
+    assert.equal((await call('POST', '/v1/auth/logout', { token: user.accessToken })).status, 204);
+    assert.equal((await call('GET', '/v1/users/me', { token: user.accessToken })).status, 401);
+    await stack.kill('signald');
+    await stack.start('signald');
+    assert.equal((await call('GET', '/v1/users/me', { token: user.accessToken })).status, 401);
+    assert.equal((await call('GET', '/v1/users/me', { token: other.accessToken })).status, 200);
+});
+
+test('a server that stops in the middle of a login leaves nothing behind', async (t) => {
+    if (!stack) return t.skip('not our server to stop');
+    const user = await member();
+    const held = stack.sql('BEGIN; LOCK TABLE users; SELECT pg_sleep(60) /* no users */').catch(() => {});
+    const holder = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%/* no users */%' AND wait_event = 'PgSleep'";
+    const count = async (from) => Number((await stack.sql(`SELECT count(*) ${from}`))[0][0]);
+    const { until } = await import('../lib/stack.mjs');
+    await until('the table is locked', async () => (await count(holder)) === 1);
+    const answer = login(user.username).catch(() => null);
+    await until('the login waits', async () => (await count("FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%account_find_login%'")) === 1);
+    await stack.stop('signald'); // under a sanitizer, down() sees what was left
+    await stack.sql(`SELECT pg_terminate_backend(pid) ${holder}`);
+    await Promise.all([held, answer]);
+    await stack.start('signald');
+});
