@@ -444,13 +444,17 @@ test('kill -9 of signald: a call goes on, a ring that ran out is missed', async 
     const call = await active(a, b);
     const rung = await ringing(c, d);
     await stack.kill('signald');
+    await stack.sql(`UPDATE calls SET started_at = started_at - interval '90 s', answered_at = answered_at - interval '90 s' WHERE id = '${call.callId}'`);
     await stack.start('signald');
     const [a2, b2] = await Promise.all([a, b].map((p) => Socket.open(stack, p.token)));
     await until('both are back', async () => (await record(a, call.callId)).status === 'active');
     await ok(a2, 'ice_candidate', { callId: call.callId, candidate: null });
     assert.equal((await b2.event('ice_candidate')).data.callId, call.callId);
     await ok(b2, 'hang_up', { callId: call.callId });
-    assert.equal((await a2.event('call_ended', byCall(call.callId))).data.reason, 'completed');
+    const { reason, durationSeconds } = (await a2.event('call_ended', byCall(call.callId))).data;
+    assert.equal(reason, 'completed');
+    assert.ok(durationSeconds >= 90 && durationSeconds < 120, `told ${durationSeconds} s`);
+    assert.equal((await record(b, call.callId)).durationSeconds, durationSeconds);
     const row = await until('the ring ends', async () => {
         const r = await record(d, rung.callId);
         return r.status === 'ended' && r;

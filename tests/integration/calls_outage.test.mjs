@@ -12,11 +12,15 @@ after(() => stack.down());
 
 test('a call outlives the database and its end is written later', async () => {
     const [a, b] = await Promise.all([newUser(stack), newUser(stack)]);
-    const [x, y] = await Promise.all([Socket.open(stack, a.token), Socket.open(stack, b.token)]);
+    let [x, y] = await Promise.all([Socket.open(stack, a.token), Socket.open(stack, b.token)]);
     const started = await x.request('call_start', { userId: b.userId });
     const { callId } = started.data;
     await y.event('incoming_call');
     assert.ok((await y.request('accept_call', { callId })).ok);
+    await stack.kill('signald');
+    await stack.sql(`UPDATE calls SET started_at = started_at - interval '90 s', answered_at = answered_at - interval '90 s' WHERE id = '${callId}'`);
+    await stack.start('signald');
+    [x, y] = await Promise.all([Socket.open(stack, a.token), Socket.open(stack, b.token)]);
     await stack.stop('postgres');
 
     assert.ok((await x.request('ice_candidate', { callId, candidate: null })).ok);
@@ -28,6 +32,7 @@ test('a call outlives the database and its end is written later', async () => {
     assert.ok(Date.now() - t0 < 1500, `told after ${Date.now() - t0} ms`);
     assert.equal(told.data.reason, 'completed');
     assert.equal(told.cursor, undefined, 'told directly, as the inbox is away');
+    assert.ok(told.data.durationSeconds >= 90 && told.data.durationSeconds < 120, `told ${told.data.durationSeconds} s`);
     const refused = await x.request('call_start', { userId: b.userId }, 8000);
     assert.equal(refused.error.code, 'unavailable');
     assert.ok(refused.error.retryAfterMs > 0);
@@ -39,6 +44,7 @@ test('a call outlives the database and its end is written later', async () => {
     }, 20_000);
     assert.equal(row.reason, 'completed');
     assert.equal(row.path, 'p2p');
+    assert.ok(Math.abs(row.durationSeconds - told.data.durationSeconds) <= 1, 'the end is when it was, not when it could be written');
     assert.deepEqual(row.participants.map((p) => p.state), ['left', 'left']);
     assert.ok((await y.event('call_ended', (d) => d.callId === callId, 10_000)).cursor > 0, 'and by the inbox');
     await until('a new call', async () => (await x.request('call_start', { userId: b.userId })).ok, 10_000);
@@ -124,7 +130,7 @@ for (const skew of ['1 hour', '-1 hour']) {
     });
 }
 
-test('a server that starts rings devices that connected before it had read its calls', async () => {
+test('a server that starts knows the devices that connected before it had read its calls', async () => {
     const { a, b, x, conversationId } = await pair();
     const { callId } = (await x.request('call_start', { conversationId })).data;
     await stack.kill('signald');
@@ -134,10 +140,45 @@ test('a server that starts rings devices that connected before it had read its c
     await until('the table is locked', async () => Number((await stack.sql(`SELECT count(*) ${holder}`))[0][0]) === 1);
     const up = stack.start('signald').catch(() => {}); // isn't ready before it has its calls
     const phone = await until('a socket', () => Socket.open(stack, b.token).catch(() => null));
+    const caller = await Socket.open(stack, a.token);
     await stack.sql(`SELECT pg_terminate_backend(pid) ${holder}`);
     await held;
     const incoming = await phone.event('incoming_call', (d) => d.callId === callId, 8000);
     assert.equal(incoming.data.from.userId, a.userId);
+    const accepted = await phone.request('accept_call', { callId });
+    assert.equal(accepted.data.participants.find((p) => p.userId === a.userId).state, 'joined', 'not waited for');
+    await caller.event('call_accepted', (d) => d.callId === callId);
     await up;
-    await phone.close();
+    await Promise.all([caller, phone].map((s) => s.close()));
+});
+
+test('who comes back after an outage is not thrown out by what was left to write', async () => {
+    const people = await Promise.all([0, 1, 2].map(() => newUser(stack)));
+    const [x, y, z] = await Promise.all(people.map((p) => Socket.open(stack, p.token)));
+    const made = await http(stack, 'POST', '/v1/conversations', {
+        token: people[0].token,
+        body: { type: 'group', name: 'three', memberIds: people.slice(1).map((p) => p.userId) },
+    });
+    const started = await until('a call', async () => {
+        const reply = await x.request('call_start', { conversationId: made.body.id });
+        return reply.ok && reply;
+    });
+    const { callId } = started.data;
+    for (const s of [y, z]) {
+        await s.event('incoming_call', (d) => d.callId === callId);
+        assert.ok((await s.request('accept_call', { callId })).ok);
+    }
+    await stack.stop('postgres');
+    assert.ok((await y.request('hang_up', { callId })).ok);
+    // Long enough that the writes are looked at seldom when the database is back.
+    const refusals = await Promise.all([1, 2, 3].map(() => y.request('call_join', { callId }, 8000)));
+    for (const reply of refusals) assert.equal(reply.error.code, 'unavailable');
+    await stack.start('postgres');
+    await until('y is back', async () => (await y.request('call_join', { callId }, 8000)).ok, 20_000, 10);
+    const unwritten = async () => Number(/^sotto_call_writes_waiting (\d+)$/m.exec(await (await fetch(stack.metricsUrl)).text())[1]);
+    await until('all is sent', async () => (await unwritten()) === 0);
+    await x.request('call_invite', { callId, userIds: [people[0].userId] }); // changes nothing, and is answered behind it
+    const row = await stack.sql(`SELECT state FROM call_participants WHERE call_id = '${callId}' AND user_id = '${people[1].userId}'`);
+    assert.deepEqual(row, [['joined']]);
+    await Promise.all([x, y, z].map((s) => s.close()));
 });
