@@ -65,6 +65,17 @@ static struct rewriter_segment *switch_to(struct rewriter *r, uint32_t source, i
     return s;
 }
 
+/* The newest segment's source goes on with ext_seq as out_first, which is above out_highest. */
+static struct rewriter_segment *continue_at(struct rewriter *r, int64_t ext_seq, int64_t out_first)
+{
+    struct rewriter_segment old = *newest(r), *next = open_segment(r);
+
+    *next = old;
+    next->in_first = ext_seq;
+    next->out_first = out_first;
+    return next;
+}
+
 static void fill(const struct rewriter_segment *s, int64_t out_seq, uint32_t ts,
                  const struct vp8_descriptor *vp8, struct rewritten *out)
 {
@@ -96,7 +107,7 @@ static void note_newest(struct rewriter *r, int64_t out_seq, int64_t now_us,
 /* A late packet of the current source from before its newest segment: its place is in an older one
  * (rewriter_skip opens new ones). ERR_STATE when it was skipped, or is older than them all. */
 static int map_late(const struct rewriter *r, uint32_t source, int64_t ext_seq, uint32_t ts,
-                    const struct vp8_descriptor *vp8, struct rewritten *out)
+                    const struct vp8_descriptor *vp8, struct rewritten *out, int64_t *out_seq)
 {
     size_t held = r->n_segments < REWRITER_SEGMENTS ? r->n_segments : REWRITER_SEGMENTS;
     int64_t next_first = newest_const(r)->out_first;
@@ -106,15 +117,17 @@ static int map_late(const struct rewriter *r, uint32_t source, int64_t ext_seq, 
         if (s->source != source) {
             return ERR_STATE;
         }
-        int64_t out_seq = s->out_first + (ext_seq - s->in_first);
+        *out_seq = s->out_first + (ext_seq - s->in_first);
         if (ext_seq >= s->in_first) {
-            if (out_seq >= next_first) {
+            if (*out_seq >= next_first) {
                 return ERR_STATE;
             }
-            fill(s, out_seq, ts, vp8, out);
+            fill(s, *out_seq, ts, vp8, out);
             return OK;
         }
-        next_first = s->out_first;
+        if (s->out_first < next_first) {
+            next_first = s->out_first;
+        }
     }
     return ERR_STATE;
 }
@@ -124,13 +137,22 @@ int rewriter_map(struct rewriter *r, uint32_t source, int64_t ext_seq, uint32_t 
 {
     struct rewriter_segment *s = newest(r);
     bool switched = !s || s->source != source;
+    int64_t out_seq;
 
     if (switched) {
         s = switch_to(r, source, ext_seq, ts, now_us, vp8);
     } else if (ext_seq < s->in_first) {
-        return map_late(r, source, ext_seq, ts, vp8, out);
+        int err = map_late(r, source, ext_seq, ts, vp8, out, &out_seq);
+        if (err == OK) { /* late in its source, and yet it may be the newest that went out */
+            note_newest(r, out_seq, now_us, vp8, out);
+        }
+        return err;
     }
-    int64_t out_seq = s->out_first + (ext_seq - s->in_first);
+    out_seq = s->out_first + (ext_seq - s->in_first);
+    if (out_seq - r->out_highest > REWRITER_MAX_GAP) {
+        s = continue_at(r, ext_seq, r->out_highest + 1);
+        out_seq = s->out_first;
+    }
     fill(s, out_seq, ts, vp8, out);
     out->switched = switched;
     note_newest(r, out_seq, now_us, vp8, out);
@@ -154,10 +176,9 @@ void rewriter_skip(struct rewriter *r, uint32_t source, int64_t ext_seq)
     }
     /* Numbers between the newest and this one may still come; they keep their places in the old
      * segment, and the new one begins after them. */
-    struct rewriter_segment old = *s, *next = open_segment(r);
-    *next = old;
-    next->in_first = ext_seq + 1;
-    next->out_first = old.out_first + (ext_seq - old.in_first);
+    int64_t out_first = s->out_first + (ext_seq - s->in_first);
+    bool wide = out_first - r->out_highest > REWRITER_MAX_GAP;
+    (void)continue_at(r, ext_seq + 1, wide ? r->out_highest + 1 : out_first);
 }
 
 void rewriter_detach(struct rewriter *r)

@@ -11,6 +11,9 @@
 #include "lib/proto/vp8.h"
 
 #define REWRITER_SEGMENTS 16
+/* Numbers left free for what is missing; over a wider gap they close up, so that a receiver's
+ * rollover counter never has to guess. */
+#define REWRITER_MAX_GAP 1024
 
 struct rewriter_segment {
     uint32_t source;    /* the caller's number of the source */

@@ -10,12 +10,15 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define START_US INT64_C(1000000000)
+#define MAX_SENT 512
 
 struct world {
     struct router *router;
     struct publisher *publisher;
     struct subscriber *subscriber;
     int64_t now_us;
+    size_t n_sent[4]; /* numbers that left, a slot: none may twice */
+    int64_t sent[4][MAX_SENT];
 };
 
 static void check(bool good)
@@ -74,6 +77,24 @@ static void setup(struct world *w)
     router_subscriber_ready(w->router, w->subscriber, START_US);
 }
 
+/* One number twice would be one nonce twice; a leap would break the receiver's rollover counter. */
+static void note_sent(struct world *w, const struct forward *f)
+{
+    size_t slot = (size_t)(f->slot - w->subscriber->slot);
+    int64_t highest = f->slot->rewriter.out_highest;
+    int64_t n = highest + (int16_t)(uint16_t)(f->to.seq - (uint16_t)highest), newest = 0;
+    check(slot < 4);
+    if (w->n_sent[slot] == MAX_SENT) {
+        return;
+    }
+    for (size_t i = 0; i < w->n_sent[slot]; i++) {
+        check(w->sent[slot][i] != n);
+        newest = w->sent[slot][i] > newest ? w->sent[slot][i] : newest;
+    }
+    check(newest == 0 || n - newest <= REWRITER_MAX_GAP);
+    w->sent[slot][w->n_sent[slot]++] = n;
+}
+
 static void feed_rtp(struct world *w, const uint8_t *data, size_t len)
 {
     uint8_t out[1600];
@@ -91,6 +112,7 @@ static void feed_rtp(struct world *w, const uint8_t *data, size_t len)
         check(n <= 4);
         for (size_t i = 0; i < n; i++) {
             int written = slot_write(f[i].slot, k, &f[i].to, out, sizeof out, &header_len);
+            note_sent(w, &f[i]);
             check(written < 0 || (header_len >= 12 && header_len <= (size_t)written));
         }
     }
@@ -135,8 +157,9 @@ static void go_on(struct world *w, uint8_t by)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct world w;
+    static struct world w;
     struct cursor c;
+    memset(w.n_sent, 0, sizeof w.n_sent);
     setup(&w);
     cursor_init(&c, data, size);
     while (cursor_left(&c) > 3) {

@@ -180,11 +180,51 @@ static void late_skips_leave_a_gap(void **state)
     assert_int_equal(out.seq, 1005);
 }
 
+/* Packets repaired after a padding packet that came before them, and then another source. */
+static void a_switch_goes_on_after_late_packets(void **state)
+{
+    (void)state;
+    map(1, 10, 0, 0);
+    rewriter_skip(&r, 1, 15);
+    map(1, 14, 0, 0);
+    assert_int_equal(out.seq, 1004);
+    map(2, 500, 0, 0);
+    assert_int_equal(out.seq, 1005);
+}
+
+/* A source may leap by half the number space, a packet or a padding packet at a time. What goes out
+ * doesn't: a receiver whose rollover counter has to guess over such gaps guesses wrong. */
+static void leaps_close_up(void **state)
+{
+    uint32_t source;
+    int64_t seq;
+
+    (void)state;
+    map(1, 100, 5000, 0);
+    assert_int_equal(map(1, 100 + 32767, 9000, 0), OK);
+    assert_int_equal(out.seq, 1001);
+    assert_false(out.switched);
+    assert_int_equal(rewriter_unmap(&r, 1001, &source, &seq), OK);
+    assert_int_equal(seq, 100 + 32767);
+    assert_int_equal(map(1, 101, 0, 0), ERR_STATE); /* its place is taken */
+    for (int i = 0; i < 100; i++) {                 /* padding that leaps, a little or much */
+        rewriter_skip(&r, 1, 40000 + i * 500);
+    }
+    rewriter_skip(&r, 1, 120000);
+    assert_int_equal(map(1, 120001, 0, 0), OK);
+    assert_true((uint16_t)(out.seq - 1001) <= REWRITER_MAX_GAP);
+    uint16_t last = out.seq;
+    map(1, 120001 + REWRITER_MAX_GAP, 0, 0); /* what may be repaired stays a gap */
+    assert_int_equal((uint16_t)(out.seq - last), REWRITER_MAX_GAP);
+    map(1, 120002, 0, 0);
+    assert_int_equal((uint16_t)(out.seq - last), 1);
+}
+
 /* The same for any order of arrival: each number of a source comes once, as content or padding. */
 static void no_number_twice_in_any_order(void **state)
 {
-    static uint8_t used[1 << 17];
-    uint32_t rng = 11;
+    static uint8_t used[1 << 20];
+    uint32_t rng = 11, base = 1000, source = 1;
 
     (void)state;
     for (int block = 0; block < 4000; block++) {
@@ -195,12 +235,14 @@ static void no_number_twice_in_any_order(void **state)
             order[i] = order[k];
             order[k] = i;
         }
+        source = block % 5 ? source : rng >> 30;
+        base += block % 7 ? 0 : rng % 5000; /* leaps, some wider than REWRITER_MAX_GAP */
         for (int i = 0; i < 16; i++) {
-            int64_t seq = 1000 + block * 16 + order[i];
+            int64_t seq = base + block * 16 + order[i];
             rng = rng * 1664525 + 1013904223;
             if ((rng >> 16) % 4 == 0) {
-                rewriter_skip(&r, 1, seq);
-            } else if (map(1, seq, 0, 0) == OK) {
+                rewriter_skip(&r, source, seq);
+            } else if (map(source, seq, 0, 0) == OK) {
                 int64_t n =
                     r.out_highest + (int16_t)(uint16_t)(out.seq - (uint16_t)r.out_highest) - 65536;
                 assert_in_range(n, 0, sizeof used - 1);
@@ -260,6 +302,8 @@ int main(void)
         cmocka_unit_test_setup(picture_ids_are_continuous, setup),
         cmocka_unit_test_setup(skipped_packets_close_up, setup),
         cmocka_unit_test_setup(late_skips_leave_a_gap, setup),
+        cmocka_unit_test_setup(a_switch_goes_on_after_late_packets, setup),
+        cmocka_unit_test_setup(leaps_close_up, setup),
         cmocka_unit_test_setup(no_number_twice_in_any_order, setup),
         cmocka_unit_test_setup(finds_the_way_back, setup),
         cmocka_unit_test_setup(remembers_the_last_segments_only, setup),
