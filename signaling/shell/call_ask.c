@@ -174,8 +174,10 @@ void call_ask_create(struct call_request *rq)
                             ring_us,
                             max};
     calls_ref(s);
-    int err = pg_query(s->o.pg, "call_create", "SELECT call_create($1,$2,$3,$4,$5,$6,$7,$8,$9)", 9,
-                       params, CALL_LANE, on_created, rq);
+    int err = call_writes_first(s) ? pg_query(s->o.pg, "call_create",
+                                              "SELECT call_create($1,$2,$3,$4,$5,$6,$7,$8,$9)", 9,
+                                              params, CALL_LANE, on_created, rq)
+                                   : ERR_UNAVAILABLE;
     if (err != OK) {
         calls_unref(s);
         call_request_error(rq, CALL_E_UNAVAILABLE);
@@ -271,8 +273,10 @@ void call_ask_accept(struct call_entry *en, const struct call_effect *fx)
 {
     struct ask *a = ask_new(en, fx);
     const char *params[] = {a->call_id.s, a->user_id.s, a->device_id.s};
-    int err = pg_query(en->s->o.pg, "call_accept", "SELECT * FROM call_accept($1,$2,$3)", 3, params,
-                       CALL_LANE, on_accepted, a);
+    int err = call_writes_first(en->s)
+                  ? pg_query(en->s->o.pg, "call_accept", "SELECT * FROM call_accept($1,$2,$3)", 3,
+                             params, CALL_LANE, on_accepted, a)
+                  : ERR_UNAVAILABLE;
     if (err != OK && loop_post(en->s->o.loop, accept_unsent, a) != OK) {
         abort();
     }
@@ -337,8 +341,10 @@ void call_ask_invite(struct call_entry *en, const struct call_effect *fx)
     snprintf(max, sizeof(max), "%d", s->limits.max_participants);
     struct ask *a = ask_new(en, fx);
     const char *params[] = {en->call->id.s, users, ring_us, max};
-    int err = pg_query(s->o.pg, "call_invite", "SELECT call_invite($1,$2,$3,$4)", 4, params,
-                       CALL_LANE, on_invited, a);
+    int err = call_writes_first(s)
+                  ? pg_query(s->o.pg, "call_invite", "SELECT call_invite($1,$2,$3,$4)", 4, params,
+                             CALL_LANE, on_invited, a)
+                  : ERR_UNAVAILABLE;
     if (err != OK && loop_post(s->o.loop, invite_unsent, a) != OK) {
         abort();
     }

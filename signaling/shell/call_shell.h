@@ -134,6 +134,9 @@ void call_write(struct call_entry *en, const char *name, const char *sql, int n,
                 const char *const *params, const struct id *user, bool end);
 /* Ends, as failed, a row that is or may be open although no call in memory goes with it. */
 void call_write_stray_end(struct calls *s, const struct id *call_id);
+/* Sends the writes that wait, so that what is asked next in the lane is decided behind them. False:
+ * they still wait, and nothing may be asked. */
+bool call_writes_first(struct calls *s);
 void call_writes_free(struct calls *s);
 
 /* ---- questions to the database (call_ask.c) ---- */

@@ -124,13 +124,8 @@ static void send_write(struct call_write *w)
 }
 
 /* All that wait go out again together; those that fail come back. */
-static void on_retry(void *arg)
+static void send_waiting(struct calls *s)
 {
-    struct calls *s = arg;
-    if (!pg_ready(s->o.pg)) {
-        retry_later(s);
-        return;
-    }
     struct call_write *list = s->waiting, *w, *next;
     s->waiting = NULL;
     s->n_waiting = 0;
@@ -139,6 +134,24 @@ static void on_retry(void *arg)
         next = w->next;
         send_write(w);
     }
+}
+
+static void on_retry(void *arg)
+{
+    struct calls *s = arg;
+    if (pg_ready(s->o.pg)) {
+        send_waiting(s);
+    } else {
+        retry_later(s);
+    }
+}
+
+bool call_writes_first(struct calls *s)
+{
+    if (s->n_waiting > 0 && pg_ready(s->o.pg)) {
+        send_waiting(s);
+    }
+    return s->n_waiting == 0;
 }
 
 static struct call_write *write_new(struct calls *s, const struct id *call_id, const char *name,
