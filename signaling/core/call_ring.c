@@ -254,6 +254,12 @@ void call_rule_accept_refused(struct call_ctx *x)
     p->accepts_pending -= p->accepts_pending > 0;
     call_reply_error(x, x->ev->error == CALL_OK ? CALL_E_CONFLICT : x->ev->error);
     settle_row(x, p);
+    if (x->c->group && x->ev->error == CALL_E_UNAVAILABLE && p->accepts_pending == 0 &&
+        p->state != PARTY_JOINED) {
+        /* It may be committed all the same. In a group he can come again from there. */
+        call_write_party(x, p, &x->ev->device_id);
+        x->fx->v[x->fx->n - 1].party_state = PARTY_LEFT;
+    }
     call_end_if_over(x, CALL_COMPLETED);
 }
 

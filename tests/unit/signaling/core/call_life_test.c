@@ -188,6 +188,31 @@ static void who_comes_when_all_have_left_is_not_left_alone(void **state)
     stage_close(&s);
 }
 
+/* The answer was lost, the accept perhaps not: his row mustn't say joined as long as the others go
+ * on, or everybody else finds him busy. He rings on here. */
+static void an_accept_without_an_answer_is_undone(void **state)
+{
+    (void)state;
+    struct stage s;
+    stage_start(&s, 2);
+    stage_accept(&s, 1, 1);
+    stage_ask(&s, CALL_ACCEPT, 2, 3);
+    stage_step(&s, (struct call_event){.type = CALL_ACCEPT_REFUSED,
+                                       .request = 82,
+                                       .user_id = stage_id(2, 0),
+                                       .device_id = stage_id(2, 3),
+                                       .error = CALL_E_UNAVAILABLE});
+    assert_error(&s, CALL_E_UNAVAILABLE);
+    const struct call_effect *e = stage_effect(&s, CALL_WRITE_PARTY);
+    struct id device = stage_id(2, 3), user = stage_id(2, 0);
+    assert_int_equal(e->party_state, PARTY_LEFT);
+    assert_true(id_equal(&e->device_id, &device));
+    assert_int_equal(call_party(s.c, &user)->state, PARTY_RINGING);
+    stage_accept(&s, 2, 3);
+    assert_ok(&s);
+    stage_close(&s);
+}
+
 static void a_lost_socket_has_the_grace_to_return(void **state)
 {
     (void)state;
@@ -345,6 +370,7 @@ int main(void)
         cmocka_unit_test(hanging_up_takes_back_an_accept_under_way),
         cmocka_unit_test(hanging_up_takes_back_a_join_under_way),
         cmocka_unit_test(who_comes_when_all_have_left_is_not_left_alone),
+        cmocka_unit_test(an_accept_without_an_answer_is_undone),
         cmocka_unit_test(a_lost_socket_has_the_grace_to_return),
         cmocka_unit_test(a_lost_caller_ends_the_ring),
         cmocka_unit_test(one_of_many_is_lost_and_the_others_go_on),
