@@ -1,4 +1,5 @@
 import { useEffect } from "preact/hooks";
+import type { Call } from "@sotto/sdk";
 import { CallScreen } from "./call/screen";
 import { IncomingCards } from "./call/incoming";
 import { AuthPage } from "./pages/auth";
@@ -28,11 +29,21 @@ export function App() {
       ) : (
         <AuthPage />
       )}
-      {signedIn && current && <CallScreen key={current.callId || "new"} call={current} />}
+      {signedIn && current && <CallScreen key={keyOf(current)} call={current} />}
       {signedIn && <IncomingCards />}
       <Notices />
     </>
   );
+}
+
+const keys = new WeakMap<Call, number>();
+let lastKey = 0;
+
+/** One screen for the whole call, also from before the server gave it its id. */
+function keyOf(of: Call): number {
+  const key = keys.get(of) ?? (lastKey += 1);
+  keys.set(of, key);
+  return key;
 }
 
 function Page() {

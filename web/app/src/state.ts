@@ -33,6 +33,7 @@ export const notices = signal<Notice[]>([]);
 export const conversations = signal<Conversation[] | null>(null);
 export const records = signal<CallRecord[] | null>(null);
 export const recordsCursor = signal<string | null>(null);
+export const recordsFailed = signal(false);
 export const loadFailed = signal(false);
 export const selection = signal<Person[]>([]);
 /** What is typed into the search for people; a call that is started has found its person. */
@@ -108,13 +109,16 @@ export function go(to: Route): void {
 
 /* Calls */
 
-export function startCall(
-  target: { userId?: string; conversationId?: string },
-  media: Media,
-): void {
+/** Calls somebody, or a group. Whom one calls is remembered: the name stands on the screen before
+ *  the server has said anything. */
+export function startCall(target: Person | { conversationId: string }, media: Media): void {
   if (currentCall.value?.live) return;
   peopleQuery.value = "";
-  client.calls.start(target, media);
+  if ("conversationId" in target) client.calls.start(target, media);
+  else {
+    if (target.username) meet([target]);
+    client.calls.start({ userId: target.id }, media);
+  }
 }
 
 /** A group call with these people: in the group they already have, or in a new one. It has no
@@ -177,15 +181,21 @@ export function nameOfCall(of: Call): string {
   if (of.state !== "incoming" && conversation?.type === "group") {
     return conversationName(conversation);
   }
-  const { from } = of;
-  const caller = from
-    ? (known.value.get(from.userId)?.displayName ?? from.displayName ?? from.username)
-    : undefined;
-  if (caller && (of.state === "incoming" || of.participants.length <= 1)) return caller;
+  const other = otherOf(of);
+  if (other && (of.state === "incoming" || of.participants.length <= 1)) return other.displayName;
   const names = of.participants.map(
     (item) => known.value.get(item.userId)?.displayName ?? item.displayName,
   );
   return names.filter(Boolean).join(", ") || t().groupCall;
+}
+
+/** Who called me, or whom I have called; also after he has left or declined. Null for a group. */
+export function otherOf(of: Call): Person | null {
+  const { from, target } = of;
+  const met = known.value.get(from?.userId ?? target?.userId ?? "");
+  if (met) return met;
+  const other = from ? personOf(from) : null;
+  return other?.displayName ? other : null;
 }
 
 export function isGroup(of: Call): boolean {
@@ -215,6 +225,8 @@ function watchCall(of: Call): void {
 
 /* Lists */
 
+let moreLoading = false;
+
 export async function loadConversations(): Promise<void> {
   if (!session.value) return;
   try {
@@ -228,15 +240,34 @@ export async function loadConversations(): Promise<void> {
 }
 
 export async function loadHistory(more = false): Promise<void> {
-  if (!session.value) return;
+  if (!session.value || (more && moreLoading)) return;
+  const cursor = more ? (recordsCursor.value ?? undefined) : undefined;
+  moreLoading ||= more;
   try {
-    const page = await client.api.calls(more ? (recordsCursor.value ?? undefined) : undefined);
-    records.value = more ? [...(records.value ?? []), ...page.items] : page.items;
-    recordsCursor.value = page.nextCursor ?? null;
+    const page = await client.api.calls(cursor);
+    // Where nothing of the newest page was known, there may be a gap: then only the page stays.
+    const ids = new Set(page.items.map((record) => record.callId));
+    const gap = !more && !(records.value ?? []).some((record) => ids.has(record.callId));
+    const before = gap ? [] : (records.value ?? []);
+    records.value = more ? mergeRecords(before, page.items) : mergeRecords(page.items, before);
+    // The newest page again doesn't take back what was paged to.
+    if (more || records.value.length <= page.items.length) {
+      recordsCursor.value = page.nextCursor ?? null;
+    }
+    recordsFailed.value = false;
     await meetStrangers(page.items);
   } catch {
-    records.value ??= [];
+    recordsFailed.value = true;
+    if (more) notify(t().loadFailed, "warn");
+  } finally {
+    if (more) moreLoading = false;
   }
+}
+
+/** `first`, and of `rest` what isn't in it. */
+export function mergeRecords(first: CallRecord[], rest: CallRecord[]): CallRecord[] {
+  const ids = new Set(first.map((record) => record.callId));
+  return [...first, ...rest.filter((record) => !ids.has(record.callId))];
 }
 
 /** Call records carry ids; the names of people not met yet are looked up once. */
@@ -268,6 +299,8 @@ export function begin(): void {
     if (!next) {
       conversations.value = null;
       records.value = null;
+      recordsCursor.value = null;
+      orphan.value = null;
       selection.value = [];
       known.value = new Map();
       if (lost) notify(t().signedOut);
@@ -285,7 +318,6 @@ export function begin(): void {
   });
   client.calls.on("current", (next) => {
     if (next?.direction === "outgoing") watchCall(next);
-    orphan.value = null;
     changed();
   });
   client.calls.on("incoming", (incoming) => {

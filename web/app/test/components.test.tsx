@@ -99,12 +99,12 @@ test("sign in: a wrong pair is one neutral sentence", async () => {
   expect(find("login-error").textContent).toBe("User name or password is wrong.");
 });
 
-test("register: the server's complaint about a field stands beside it", async () => {
+test.each([
+  ["account_exists", 409, "username", "That is already taken."],
+  ["bad_request", 400, "email", "That doesn't look like an e-mail address."],
+])("register: %s stands beside its field, in our words", async (code, status, field, words) => {
   vi.spyOn(client, "register").mockRejectedValue(
-    new SottoError("bad_request", {
-      status: 422,
-      fields: [{ field: "email", message: "is already taken" }],
-    }),
+    new SottoError(code, { status, fields: [{ field, message: "is wrong" }] }),
   );
   await show(<AuthPage />);
   await click(find("to-register"));
@@ -112,7 +112,7 @@ test("register: the server's complaint about a field stands beside it", async ()
   await type("register-email", "a@example.org");
   await type("register-password", "long enough");
   await click(find("register-submit"));
-  expect(document.getElementById("d-email")?.textContent).toBe("is already taken");
+  expect(document.getElementById(`d-${field}`)?.textContent).toBe(words);
 });
 
 test("the password can be shown", async () => {

@@ -1,7 +1,7 @@
 import { useEffect } from "preact/hooks";
 import type { Call } from "@sotto/sdk";
 import { clock } from "../format";
-import { closeEndedCall, isGroup, nameOfCall, startCall } from "../state";
+import { closeEndedCall, isGroup, nameOfCall, otherOf, startCall } from "../state";
 import { t } from "../strings";
 import { Avatar } from "../ui/avatar";
 import { PhoneIcon } from "../ui/icons";
@@ -25,17 +25,17 @@ export function EndedPage({ call }: { call: Call }) {
   }, [help === null, well]);
 
   const again = (): void => {
-    const only = call.participants[0] ?? call.from;
+    const group = isGroup(call);
+    const only = otherOf(call);
+    const { conversationId } = call;
     closeEndedCall();
-    if (isGroup(call) && call.conversationId) {
-      startCall({ conversationId: call.conversationId }, call.media);
-    } else if (only) startCall({ userId: only.userId }, call.media);
-    else if (call.conversationId) startCall({ conversationId: call.conversationId }, call.media);
+    if (only && !(group && conversationId)) startCall(only, call.media);
+    else if (conversationId) startCall({ conversationId }, call.media);
   };
 
   return (
     <div class="ended">
-      <Avatar name={name} seed={call.from?.username ?? call.participants[0]?.username ?? name} size="xl" />
+      <Avatar name={name} seed={otherOf(call)?.username ?? name} size="xl" />
       <h1>{name}</h1>
       <p class="call-state" role="status" data-testid="call-state" data-state="ended">
         {help ? help.title : endText(reason)}

@@ -49,11 +49,26 @@ export function InvitePanel({ call, onClose }: { call: Call; onClose: () => void
 
   const invite = (person: Person): void => {
     setAsked([...asked, person.id]);
+    input.current?.focus(); // The button just used goes away.
     call.invite([person.id]).catch(() => {
       setAsked((now) => now.filter((id) => id !== person.id));
       notify(t().errors.other, "warn");
     });
   };
+
+  const close = (): void => {
+    onClose();
+    document.querySelector<HTMLElement>('.control[data-testid="invite"]')?.focus();
+  };
+  useEffect(() => {
+    const listener = (event: KeyboardEvent): void => {
+      if (event.key === "Escape") close();
+    };
+    window.addEventListener("keydown", listener);
+    return () => {
+      window.removeEventListener("keydown", listener);
+    };
+  }, []);
 
   return (
     <div
@@ -63,12 +78,12 @@ export function InvitePanel({ call, onClose }: { call: Call; onClose: () => void
       data-testid="invite-panel"
       onKeyDown={(event) => {
         event.stopPropagation();
-        if (event.key === "Escape") onClose();
+        if (event.key === "Escape") close();
       }}
     >
       <div class="sheet-head">
         <h2>{t().inviteTitle}</h2>
-        <button type="button" class="icon-button" aria-label={t().close} onClick={onClose}>
+        <button type="button" class="icon-button" aria-label={t().close} onClick={close}>
           <CloseIcon />
         </button>
       </div>

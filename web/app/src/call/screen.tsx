@@ -1,8 +1,8 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 import type { Call } from "@sotto/sdk";
 import { clock } from "../format";
-import { isGroup, nameOfCall, personOf, session, watchCalls } from "../state";
+import { isGroup, nameOfCall, otherOf, personOf, session, watchCalls } from "../state";
 import { t } from "../strings";
 import { Avatar } from "../ui/avatar";
 import { ConnectionBar } from "../ui/bars";
@@ -16,7 +16,7 @@ import {
 } from "../ui/icons";
 import { EndedPage } from "./ended";
 import { InvitePanel } from "./invite";
-import { MAX_TILES, spansFor } from "./layout";
+import { MAX_TILES, rowsFor, spansFor } from "./layout";
 import { OwnPicture } from "./own";
 import { PathPill } from "./pill";
 import { OwnTile, RemoteTile } from "./tile";
@@ -29,8 +29,15 @@ export function CallScreen({ call }: { call: Call }) {
   const root = useRef<HTMLDivElement>(null);
   const stirring = useStirring(call.state === "active" && !inviting);
   useShortcuts(call, inviting);
-  useEffect(() => {
+  useLayoutEffect(() => {
+    const before = document.activeElement as HTMLElement | null;
     root.current?.focus();
+    return () => {
+      // Back to where the call was started from, once the page behind can be reached again.
+      requestAnimationFrame(() => {
+        if (document.activeElement === document.body) before?.focus();
+      });
+    };
   }, []);
 
   const name = nameOfCall(call);
@@ -102,7 +109,7 @@ function Stage({ call, name }: { call: Call; name: string }) {
         ) : (
           <div class="tile-face tile-face-waiting">
             <span class={call.state === "outgoing" ? "ripple" : ""}>
-              <Avatar name={name} seed={person?.username ?? name} size="xl" />
+              <Avatar name={name} seed={person?.username ?? otherOf(call)?.username ?? name} size="xl" />
             </span>
             <p class="waiting-name">{name}</p>
           </div>
@@ -111,18 +118,29 @@ function Stage({ call, name }: { call: Call; name: string }) {
       </div>
     );
   }
-  const shown = people.slice(0, MAX_TILES - 1);
+  // Where not everyone has a place, who is in the call goes before whom it still rings for.
+  const shown = [...people]
+    .sort((a, b) => Number(b.joined) - Number(a.joined))
+    .slice(0, MAX_TILES - 1)
+    .sort((a, b) => people.indexOf(a) - people.indexOf(b));
   const spans = spansFor(shown.length + 1, portrait);
+  const lowFrom = spans.length - (rowsFor(spans.length, portrait).at(-1) ?? 1);
   return (
     <div class="stage stage-grid">
       {shown.map((person, index) => (
-        <RemoteTile key={person.userId} person={person} span={spans[index] ?? 2} />
+        <RemoteTile
+          key={person.userId}
+          person={person}
+          span={spans[index] ?? 2}
+          low={index >= lowFrom}
+        />
       ))}
       <OwnTile
         call={call}
         name={me.displayName}
         seed={me.username}
         span={spans[shown.length] ?? 2}
+        unseen={people.length - shown.length}
       />
     </div>
   );

@@ -5,9 +5,11 @@ import { Avatar } from "../ui/avatar";
 import { MicOffIcon } from "../ui/icons";
 import { Video } from "./video";
 
-export function RemoteTile({ person, span, full }: {
+export function RemoteTile({ person, span, low, full }: {
   person: Participant;
   span?: number;
+  /** In the bottom row, where the bar is. */
+  low?: boolean;
   full?: boolean;
 }) {
   watchCalls();
@@ -15,7 +17,7 @@ export function RemoteTile({ person, span, full }: {
   const name = person.displayName || person.username;
   return (
     <figure
-      class={`tile ${full ? "tile-full" : ""} ${person.speaking ? "tile-speaking" : ""}`}
+      class={`tile ${full ? "tile-full" : ""} ${low ? "tile-low" : ""} ${person.speaking ? "tile-speaking" : ""}`}
       style={span ? { gridColumn: `span ${span}` } : undefined}
       data-testid="tile"
       data-user={person.username}
@@ -29,14 +31,14 @@ export function RemoteTile({ person, span, full }: {
         hidden={!showsVideo}
       />
       {!showsVideo && (
-        <div class="tile-face">
+        <div class={`tile-face ${person.joined || full ? "" : "tile-face-ringing"}`}>
           <Avatar name={name} seed={person.username} size="xl" />
           {!person.joined && !full && <p class="tile-state">{t().ringing}</p>}
         </div>
       )}
       {!full && (
         <figcaption class="tile-name">
-          {!person.audio && (
+          {person.joined && !person.audio && (
             <span role="img" aria-label={t().muted}>
               <MicOffIcon />
             </span>
@@ -55,15 +57,17 @@ export function RemoteTile({ person, span, full }: {
   );
 }
 
-export function OwnTile({ call, name, seed, span }: {
+export function OwnTile({ call, name, seed, span, unseen = 0 }: {
   call: Call;
+  /** How many people have no tile of their own. */
+  unseen?: number;
   name: string;
   seed: string;
   span: number;
 }) {
   watchCalls();
   return (
-    <figure class="tile" style={{ gridColumn: `span ${span}` }} data-testid="own-tile">
+    <figure class="tile tile-low" style={{ gridColumn: `span ${span}` }} data-testid="own-tile">
       {call.videoOn ? (
         <Video stream={call.localStream} testId="local-video" label={t().you} mirrored />
       ) : (
@@ -79,6 +83,7 @@ export function OwnTile({ call, name, seed, span }: {
         )}
         <span>{t().you}</span>
       </figcaption>
+      {unseen > 0 && <p class="tile-more">{t().morePeople(unseen)}</p>}
     </figure>
   );
 }

@@ -4,7 +4,6 @@ import { SottoError } from "@sotto/sdk";
 import { client } from "../state";
 import { t } from "../strings";
 import { EyeIcon, EyeOffIcon, Mark } from "../ui/icons";
-import { Notices } from "../ui/notices";
 
 type Errors = Record<string, string>;
 
@@ -53,7 +52,6 @@ export function AuthPage() {
 
   return (
     <main class="auth">
-      <Notices />
       <div class="card auth-card">
         <header class="auth-head">
           <Mark />
@@ -222,7 +220,8 @@ function explain(error: unknown, registering: boolean): Errors {
   if (!(error instanceof SottoError)) return { form: words.other };
   const fields: Errors = {};
   for (const { field, message } of error.fields) {
-    fields[["username", "email", "displayName"].includes(field) ? field : "password"] = message;
+    const shown = ["username", "email", "displayName"].includes(field) ? field : "password";
+    fields[shown] = error.status === 409 ? words.taken : (inWords(shown) ?? message);
   }
   if (Object.keys(fields).length > 0) return fields;
   if (error.code === "network" || error.status >= 500) return { form: words.network };
@@ -230,6 +229,18 @@ function explain(error: unknown, registering: boolean): Errors {
   if (error.status === 429) return { form: words.rate_limited };
   if (error.status === 409 && registering) return { form: words.conflict };
   return { form: error.message || words.other };
+}
+
+/** The server's word on a field is for programs, and English: ours says how to put it right. */
+function inWords(field: string): string | undefined {
+  const words = t().errors;
+  const byField: Record<string, string> = {
+    username: words.badUserName,
+    email: words.badMail,
+    displayName: words.badDisplayName,
+    password: words.badPassword,
+  };
+  return byField[field];
 }
 
 function focusFirst(form: HTMLFormElement | null, errors: Errors): void {

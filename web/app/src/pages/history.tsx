@@ -8,6 +8,7 @@ import {
   loadHistory,
   records,
   recordsCursor,
+  recordsFailed,
   session,
   startCall,
   type Person,
@@ -33,6 +34,16 @@ export function HistoryPage() {
 /** The calls of this user, newest first, under the days they were on. */
 export function CallList({ withUser }: { withUser?: string }) {
   const all = records.value;
+  if (all === null && recordsFailed.value) {
+    return (
+      <div class="empty" role="alert">
+        <p>{t().loadFailed}</p>
+        <button type="button" class="button" onClick={() => void loadHistory()}>
+          {t().retry}
+        </button>
+      </div>
+    );
+  }
   if (all === null) {
     return (
       <ul class="rows" aria-busy="true" aria-label={t().loading}>
@@ -119,7 +130,8 @@ function HistoryRow({ record }: { record: CallRecord }) {
         }
         title={t().callBack}
         onClick={() => {
-          startCall(targetOf(record, only), record.media);
+          const target = only ?? targetOf(record);
+          if (target) startCall(target, record.media);
         }}
       >
         {record.media === "video" ? <VideoIcon /> : <PhoneIcon />}
@@ -128,12 +140,8 @@ function HistoryRow({ record }: { record: CallRecord }) {
   );
 }
 
-function targetOf(
-  record: CallRecord,
-  only: Person | undefined,
-): { userId?: string; conversationId?: string } {
-  if (only) return { userId: only.id };
-  return record.conversationId ? { conversationId: record.conversationId } : {};
+function targetOf({ conversationId }: CallRecord): { conversationId: string } | null {
+  return conversationId ? { conversationId } : null;
 }
 
 function othersOf(record: CallRecord, me: string): Person[] {

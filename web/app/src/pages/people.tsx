@@ -13,6 +13,7 @@ import {
   personOf,
   selection,
   session,
+  socketState,
   startCall,
   startGroupCall,
   type Person,
@@ -24,6 +25,7 @@ import { CallList } from "./history";
 
 const found = signal<Person[]>([]);
 const searchedFor = signal("");
+const searchFailed = signal(false);
 const open = signal<string | null>(null);
 
 /** People one knows, in the order of the last contact, and what the search adds to them. */
@@ -98,7 +100,7 @@ function List() {
     return (
       <div class="empty" role="status">
         {text ? (
-          <p>{t().nobodyFound(text)}</p>
+          <p>{searchFailed.value ? t().searchFailed : t().nobodyFound(text)}</p>
         ) : (
           <>
             <h2>{t().noPeopleTitle}</h2>
@@ -151,6 +153,7 @@ function PersonRow({ person }: { person: Person }) {
         class="row-text"
         aria-pressed={open.value === id}
         onClick={() => {
+          meet([person]);
           open.value = open.value === id ? null : id;
         }}
       >
@@ -163,7 +166,7 @@ function PersonRow({ person }: { person: Person }) {
         data-testid={`call-audio-${username}`}
         aria-label={t().callAudioTo(displayName)}
         onClick={() => {
-          startCall({ userId: id }, "audio");
+          startCall(person, "audio");
         }}
       >
         <PhoneIcon />
@@ -174,7 +177,7 @@ function PersonRow({ person }: { person: Person }) {
         data-testid={`call-video-${username}`}
         aria-label={t().callVideoTo(displayName)}
         onClick={() => {
-          startCall({ userId: id }, "video");
+          startCall(person, "video");
         }}
       >
         <VideoIcon />
@@ -264,7 +267,7 @@ function Detail() {
             type="button"
             class="button"
             onClick={() => {
-              startCall({ userId: person.id }, "audio");
+              startCall(person, "audio");
             }}
           >
             <PhoneIcon />
@@ -274,7 +277,7 @@ function Detail() {
             type="button"
             class="button primary"
             onClick={() => {
-              startCall({ userId: person.id }, "video");
+              startCall(person, "video");
             }}
           >
             <VideoIcon />
@@ -315,6 +318,7 @@ function Failed() {
 /** Asks the server a moment after the last key; what an older question brings is dropped. */
 function useSearch(): void {
   const text = query.value.trim();
+  const online = socketState.value.status === "open";
   useEffect(() => {
     if (!text) {
       found.value = [];
@@ -327,21 +331,17 @@ function useSearch(): void {
         .then((users) => {
           found.value = users.map(personOf);
           searchedFor.value = text;
-          meetChosen();
+          searchFailed.value = false;
         })
         .catch(() => {
-          if (!abort.signal.aborted) searchedFor.value = text;
+          if (abort.signal.aborted) return;
+          searchedFor.value = text;
+          searchFailed.value = true;
         });
     }, 180);
     return () => {
       clearTimeout(timer);
       abort.abort();
     };
-  }, [text]);
-}
-
-/** A person whose page is opened is worth remembering for as long as this page lives. */
-function meetChosen(): void {
-  const chosen = found.value.filter((person) => person.id === open.value);
-  if (chosen.length > 0) meet(chosen);
+  }, [text, online && searchFailed.peek()]);
 }

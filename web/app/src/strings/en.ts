@@ -27,6 +27,7 @@ export const en = {
   noPeopleTitle: "Nobody here yet",
   noPeopleText: "Search for a user name to make your first call.",
   nobodyFound: (text: string) => `Nobody is called “${text}”.`,
+  searchFailed: "The search didn't get through. Check your connection.",
   chooseTitle: "Choose someone to call",
   chooseText: "Or pick several people and start a group call.",
   recentWith: "Recent calls",
@@ -59,6 +60,7 @@ export const en = {
   reconnecting: "Reconnecting…",
   startingCamera: "Waiting for camera and microphone…",
   inCall: "In call",
+  morePeople: (n: number) => (n === 1 ? "and 1 more person" : `and ${n} more people`),
   waitingForOthers: "Waiting for the others…",
   mute: "Mute",
   unmute: "Unmute",
@@ -183,6 +185,10 @@ export const en = {
     badUserName: "Use 3 to 32 letters, digits, dots, dashes or underscores.",
     shortPassword: "Use at least 8 characters.",
     badMail: "That doesn't look like an e-mail address.",
+    badDisplayName: "Use 1 to 80 visible characters.",
+    badPassword:
+      "Use 8 to 72 characters, and neither your user name nor your e-mail.",
+    taken: "That is already taken.",
     other: "Something went wrong. Try again.",
   },
 };

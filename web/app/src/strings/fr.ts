@@ -28,6 +28,7 @@ export const fr: Strings = {
   noPeopleTitle: "Personne pour l’instant",
   noPeopleText: "Cherchez un nom d’utilisateur pour passer votre premier appel.",
   nobodyFound: (text) => `Personne ne s’appelle « ${text} ».`,
+  searchFailed: "La recherche n’a pas abouti. Vérifiez votre connexion.",
   chooseTitle: "Choisissez qui appeler",
   chooseText: "Ou sélectionnez plusieurs personnes pour un appel de groupe.",
   recentWith: "Appels récents",
@@ -60,6 +61,7 @@ export const fr: Strings = {
   reconnecting: "Reconnexion…",
   startingCamera: "En attente de la caméra et du micro…",
   inCall: "En appel",
+  morePeople: (n: number) => (n === 1 ? "et 1 autre personne" : `et ${n} autres personnes`),
   waitingForOthers: "En attente des autres…",
   mute: "Couper le micro",
   unmute: "Activer le micro",
@@ -184,6 +186,10 @@ export const fr: Strings = {
     badUserName: "3 à 32 lettres, chiffres, points, tirets ou soulignés.",
     shortPassword: "8 caractères au moins.",
     badMail: "Cela ne ressemble pas à une adresse e-mail.",
+    badDisplayName: "Utilisez de 1 à 80 caractères visibles.",
+    badPassword:
+      "De 8 à 72 caractères, sans reprendre votre nom d’utilisateur ni votre e-mail.",
+    taken: "Déjà pris.",
     other: "Un problème est survenu. Réessayez.",
   },
 };

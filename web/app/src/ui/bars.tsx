@@ -14,9 +14,7 @@ export function Bars() {
             type="button"
             class="link-button"
             onClick={() => {
-              const callId = orphan.value;
-              orphan.value = null;
-              if (callId) client.calls.join(callId, true);
+              if (orphan.value) client.calls.join(orphan.value, true);
             }}
           >
             {t().returnToCall}
@@ -25,9 +23,7 @@ export function Bars() {
             type="button"
             class="link-button"
             onClick={() => {
-              const callId = orphan.value;
-              orphan.value = null;
-              if (callId) void client.socket.request("hang_up", { callId }).catch(() => {});
+              client.calls.leaveOrphan();
             }}
           >
             {t().leaveCall}
