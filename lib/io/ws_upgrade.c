@@ -30,8 +30,8 @@ static int refuse(struct lws *wsi, const struct head *h, int status, const char 
     size_t len = body ? strlen(body) : 0;
     unsigned char room[LWS_PRE + 4096], *start = room + LWS_PRE, *p = start,
                                         *end = room + sizeof(room) - 1;
-    LOG_I("ws_upgrade_refused", "rid=%s path=%s status=%d code=%s", h->request_id, h->path, status,
-          code);
+    LOG_I("ws_upgrade_refused", "rid=%s path=%s status=%d code=%s", h->request_id,
+          log_quote(h->path), status, code);
     bool bad =
         lws_add_http_header_status(wsi, (unsigned)status | LWSAHH_FLAG_NO_SERVER_NAME, &p, end) ||
         lws_add_http_header_by_name(

@@ -299,6 +299,8 @@ static void the_ticket_may_be_a_subprotocol_and_is_never_logged(void **state)
     close(fd);
     struct reply q = upgrade(&fd, "/v1/ws?token=badSSSSSSSSSSSSSS", NULL);
     close(fd);
+    upgrade(&fd, "/x%20code=forged", NULL); /* nor can a path say more than a path */
+    close(fd);
     wait_closed(1);
     log_set_level(LOG_ERROR);
     dup2(keep, STDERR_FILENO);
@@ -314,6 +316,7 @@ static void the_ticket_may_be_a_subprotocol_and_is_never_logged(void **state)
     assert_true(n > 0);
     assert_non_null(strstr(log, "ws_upgrade_refused"));
     assert_null(strstr(log, "SSSSSSSS"));
+    assert_non_null(strstr(log, "path=\"/x code=forged\""));
 }
 
 static void an_unknown_subprotocol_is_refused(void **state)
