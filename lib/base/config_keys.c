@@ -149,7 +149,7 @@ const struct config_key config_keys[] = {
     INT("sfu.port", "7000", 0, 65535, "UDP port of all media; 0 takes any."),
     ADDRS("sfu.public_addresses", "", "Addresses that clients reach the media port at; empty means all of this host's."),
     BOOL("sfu.allow_loopback", "no", "Offer 127.0.0.1 as a candidate too; for development and tests on one machine."),
-    INT("sfu.max_rooms", "1000", 1, 1000000, "Rooms at once."),
+    INT("sfu.max_rooms", "1000", 1, 4096, "Rooms at once."),
     INT("sfu.max_transports", "4000", 2, 1000000, "Peer connections at once; two a participant."),
     INT("sfu.cache_ms", "1000", 50, 10000, "How long packets are kept for retransmission, in milliseconds."),
     INT("sfu.buffer_bytes", "4MiB", 65536, 256 * MIB, "Socket buffers of the media port, each way."),
