@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
+import { Socket } from '../lib/client.mjs';
 
 const SETTINGS = {
     'auth.register_per_hour': '5',
@@ -11,6 +12,7 @@ const SETTINGS = {
     'auth.ticket_per_minute': '3',
     'auth.lookup_per_minute': '4',
     'auth.change_per_minute': '3',
+    'http.address_requests_per_minute': '200', // more than the tests before the last one ask
 };
 const PASSWORD = 'correct horse battery';
 let url = process.env.SOTTO_TEST_LIMITS_URL;
@@ -85,4 +87,13 @@ test('refreshes of an address', async () => {
         return answer;
     });
     assert.equal(n, 3);
+});
+
+test('upgrades of an address, whatever their tickets', async () => {
+    const upgrade = () => new Socket(`${url.replace('http', 'ws')}/v1/ws`, ['sotto.v1']).closed;
+    let answer = await upgrade();
+    assert.equal(answer.status, 401);
+    for (let n = 0; n < 250 && answer.status === 401; n++) answer = await upgrade();
+    assert.equal(answer.status, 429);
+    assert.equal(JSON.parse(answer.text).code, 'rate_limited');
 });

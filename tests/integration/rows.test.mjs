@@ -107,6 +107,9 @@ test('an invitation leaves alone those who are in, and bounds how many there are
     const rung = JSON.parse(await value(`SELECT call_invite('${call}', ${users(a, b, c)}, 60000000, 3)`));
     assert.deepEqual(rung.map((p) => p.userId), [c.userId]);
     assert.deepEqual(await partyRow(call, b), ['joined', b.deviceId, 'f']);
+    const answered = await value(`SELECT answered_at FROM calls WHERE id = '${call}'`);
+    assert.deepEqual(await accept(call, c), ['joined', '3']);
+    assert.equal(await value(`SELECT answered_at FROM calls WHERE id = '${call}'`), answered, 'the first answer began it');
     await end(call, 'completed');
 });
 

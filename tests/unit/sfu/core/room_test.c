@@ -163,6 +163,47 @@ static void test_the_loudest_are_heard(void **state)
     router_free(r);
 }
 
+/* The sound of one's own shared screen isn't played back either. */
+static void test_nobody_hears_his_own_screen(void **state)
+{
+    (void)state;
+    struct router *r = fixture_router(16);
+    struct subscriber *own = fixture_subscriber(r, 3, 2, 1), *s = fixture_subscriber(r, 9, 2, 1);
+    struct sdp_publish sdp = fixture_sdp(3);
+    sdp.n_tracks = 3;
+    sdp.track[2] = sdp.track[0];
+    sdp.track[2].source = SDP_SOURCE_SCREEN_AUDIO;
+    sdp.track[2].mid[0] = '2';
+    sdp.track[2].ssrc = 0x99;
+    struct publisher *p = fixture_publisher(r, 3);
+    assert_int_equal(router_republish(r, p, &sdp, START_US), OK);
+    assert_int_equal(heard(s, 0), 3);
+    assert_int_equal(heard(s, 1), 3);
+    assert_false(hears(own, 3));
+    router_free(r);
+}
+
+/* Who goes leaves empty slots behind, and those who had him there are told. */
+static void test_a_leaver_is_told(void **state)
+{
+    (void)state;
+    struct router *r = fixture_router(16);
+    struct subscriber *s = fixture_subscriber(r, 9, 1, 1);
+    struct publisher *p = fixture_publisher(r, 1);
+    struct router_event e;
+    int told = 0;
+    while (router_poll(r, START_US, &e)) {
+    }
+    router_unpublish(r, p, START_US);
+    assert_int_equal(shown(s, 0), 0);
+    assert_int_equal(heard(s, 0), 0);
+    while (router_poll(r, START_US, &e)) {
+        told += e.type == ROUTER_SLOTS && e.subscriber == s;
+    }
+    assert_int_equal(told, 1);
+    router_free(r);
+}
+
 static void test_speakers_are_told_at_most_four_times_a_second(void **state)
 {
     (void)state;
@@ -271,6 +312,8 @@ int main(void)
         cmocka_unit_test(test_not_before_the_transport_is_up),
         cmocka_unit_test(test_the_loudest_are_heard),
         cmocka_unit_test(test_slots_follow_the_ranking),
+        cmocka_unit_test(test_nobody_hears_his_own_screen),
+        cmocka_unit_test(test_a_leaver_is_told),
         cmocka_unit_test(test_speakers_are_told_at_most_four_times_a_second),
         cmocka_unit_test(test_views),
         cmocka_unit_test(test_a_screen_comes_before_cameras),
