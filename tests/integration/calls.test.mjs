@@ -414,11 +414,17 @@ test('POST /v1/calls starts a call, once a key; the history has pages', async ()
     assert.equal((await b.socket.event('incoming_call')).data.callId, made.body.callId);
     const repeat = await post({ userId: b.userId, media: 'audio' }, key);
     assert.equal(repeat.body.callId, made.body.callId);
+    const other = await person(); // the same key and body, but a key is its user's own
+    const theirs = await http(stack, 'POST', '/v1/calls', { token: other.token, body: { userId: b.userId, media: 'audio' }, headers: key });
+    assert.equal(theirs.status, 201, JSON.stringify(theirs.body));
+    assert.notEqual(theirs.body.callId, made.body.callId);
+    await ok(other.socket, 'hang_up', { callId: theirs.body.callId });
+    await endOf(b, theirs.body.callId);
     await ok(a.socket, 'hang_up', { callId: made.body.callId });
     assert.equal((await post({ userId: 'x' })).status, 400);
     assert.equal((await post({ userId: NOBODY })).status, 404);
     assert.equal((await http(stack, 'POST', '/v1/calls', { body: {} })).status, 401);
-    const ids = [made.body.callId];
+    const ids = [theirs.body.callId, made.body.callId];
     for (let i = 0; i < 4; i++) {
         const call = await ringing(a, b);
         await ok(a.socket, 'hang_up', { callId: call.callId });
@@ -437,6 +443,24 @@ test('POST /v1/calls starts a call, once a key; the history has pages', async ()
     assert.equal((await http(stack, 'GET', '/v1/calls?limit=0', { token: b.token })).status, 400);
     assert.equal((await http(stack, 'GET', '/v1/calls?cursor=x', { token: b.token })).status, 400);
     assert.equal((await http(stack, 'GET', '/v1/calls/x', { token: b.token })).status, 404);
+});
+
+test('a failure that may pass is not kept for the key', async () => {
+    const [a, b] = await Promise.all([person(), person()]);
+    const post = () =>
+        http(stack, 'POST', '/v1/calls', { token: a.token, body: { userId: b.userId, media: 'audio', mode: 'sfu' }, headers: { 'idempotency-key': 'again' } });
+    await stack.stop('sfud');
+    const failed = await until('no SFU', async () => {
+        const answer = await post();
+        return answer.status === 503 && answer;
+    });
+    assert.equal(failed.body.code, 'sfu_unavailable');
+    await stack.start('sfud');
+    const made = await until('a call', async () => {
+        const answer = await post();
+        return answer.status === 201 && answer;
+    });
+    await ok(a.socket, 'hang_up', { callId: made.body.callId });
 });
 
 test('kill -9 of signald: a call goes on, a ring that ran out is missed', async () => {
