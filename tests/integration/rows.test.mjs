@@ -56,6 +56,13 @@ test('who declined, or is in another call, does not get in', async () => {
     await Promise.all([end(first, 'completed'), end(second, 'missed')]);
 });
 
+test('who is in the conversation but was not invited does not meet in its call', async () => {
+    const call = await ringing(a, b);
+    await stack.sql(`DELETE FROM call_participants WHERE call_id = '${call}' AND user_id = '${b.userId}'`);
+    await assert.rejects(ringing(b, a), /not_invited/);
+    await end(call, 'cancelled');
+});
+
 test('a participant changes only from the state that the change is about', async () => {
     const call = await ringing(a, b);
     assert.equal(await party(call, b, 'left'), 'f'); // has not joined

@@ -70,6 +70,13 @@ static void safe_by_default(void **state)
                                   "denied-peer-ip=10.0.0.0-10.255.255.255",
                                   "denied-peer-ip=169.254.0.0-169.254.255.255",
                                   "denied-peer-ip=192.168.0.0-192.168.255.255",
+                                  "denied-peer-ip=172.16.0.0-172.31.255.255",
+                                  "denied-peer-ip=100.64.0.0-100.127.255.255",
+                                  "denied-peer-ip=0.0.0.0-0.255.255.255",
+                                  "denied-peer-ip=::ffff:0.0.0.0-::ffff:255.255.255.255",
+                                  "denied-peer-ip=64:ff9b::-64:ff9b::ffff:ffff",
+                                  "denied-peer-ip=2002::-2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+                                  "denied-peer-ip=fe80::-febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
                                   "denied-peer-ip=::1",
                                   "denied-peer-ip=fc00::-fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"};
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {

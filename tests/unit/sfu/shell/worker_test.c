@@ -270,6 +270,33 @@ static void test_another_fingerprint(void **state)
     control_shut(&c);
 }
 
+/* Every digit counts, the last one too. */
+static void test_a_fingerprint_that_is_nearly_right(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct peer p;
+    struct control_frame f;
+    uint8_t fingerprint[DTLS_FINGERPRINT_LEN];
+    control_open(&c);
+    peer_open(&p, worker_port(c.worker));
+    char *offer = offer_of(&p);
+    char *last = offer + strlen(offer) - 3; /* before the end of the line */
+    *last = *last == '0' ? '1' : '0';
+    control_send(&c, control_make_publish(c.next_id++, ROOM, 1, offer));
+    control_await(&c, CONTROL_REPLY, &f);
+    assert_true(f.ok);
+    peer_take_server(&p, f.sdp, fingerprint);
+    control_free(&f);
+    assert_true(peer_check(&p, "abcd"));
+    (void)peer_handshake(&p, fingerprint);
+    control_await(&c, CONTROL_DISCONNECTED, &f);
+    assert_int_equal(f.participant, 1);
+    control_free(&f);
+    peer_shut(&p);
+    control_shut(&c);
+}
+
 /* A server whose certificate isn't the promised one is no server of ours. */
 static void test_the_client_checks_too(void **state)
 {
@@ -445,6 +472,7 @@ int main(void)
         cmocka_unit_test(test_a_handshake_that_never_ends),
         cmocka_unit_test(test_a_finished_handshake_stays),
         cmocka_unit_test(test_another_fingerprint),
+        cmocka_unit_test(test_a_fingerprint_that_is_nearly_right),
         cmocka_unit_test(test_the_client_checks_too),
         cmocka_unit_test(test_no_handshake_without_a_check),
         cmocka_unit_test(test_bad_media_is_counted),
