@@ -9,6 +9,7 @@ import {
   type SocketState,
   type User,
 } from "@sotto/sdk";
+import { mediaHelp } from "./call/media_help";
 import { announce } from "./notification";
 import { Ringer } from "./ring";
 import { t } from "./strings";
@@ -208,7 +209,8 @@ function watchCall(of: Call): void {
   of.on("problem", (error) => {
     if (of.state === "ended" || !error.code.startsWith("media_")) return;
     if (of.state !== "incoming" && of.answeredAt === null && of.localStream.getTracks().length === 0) {
-      if (of.direction === "incoming") notify(t().mediaDenied, "warn");
+      const help = of.direction === "incoming" ? mediaHelp(error.code) : null;
+      if (help) notify(`${help.title}. ${help.how}`, "warn", 15_000);
       return; // The call's own page explains it.
     }
     notify(t().cameraProblem, "warn");

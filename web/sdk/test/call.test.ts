@@ -407,6 +407,41 @@ test("mute and camera: the track, the wire and the server", async () => {
   expect(peer().transceivers[1]?.sender.track).not.toBeNull();
 });
 
+test("what is pressed while the browser asks for the devices counts", async () => {
+  const call = new Call(fakeContext(server), "outgoing", "video");
+  const started = call.start({ userId: "bob" });
+  expect(call.videoOn).toBe(true);
+  call.setMuted(true);
+  await call.setCamera(false);
+  await started;
+  const [audio] = call.localStream.getAudioTracks();
+  expect(audio?.enabled).toBe(false);
+  expect(call.localStream.getVideoTracks()).toHaveLength(0);
+  expect(call.videoOn).toBe(false);
+});
+
+test("the camera follows the last press, and is opened once", async () => {
+  const call = await accepted();
+  await call.setCamera(false);
+  void call.setCamera(true);
+  void call.setCamera(false);
+  await settle();
+  expect(call.videoOn).toBe(false);
+  expect(call.localStream.getVideoTracks()).toHaveLength(0);
+});
+
+test("a ring that nobody can end any more ends by itself", async () => {
+  const call = new Call(fakeContext(server), "incoming", "video");
+  call.offered(incoming({ expiresAt: new Date(Date.now() + 60_000).toISOString() }));
+  await vi.advanceTimersByTimeAsync(70_000);
+  expect(call.state).toBe("incoming"); // The server is there: its word counts.
+  const lost = new Call(fakeContext(server), "incoming", "video");
+  lost.offered(incoming({ expiresAt: new Date(Date.now() + 60_000).toISOString() }));
+  server.online = false;
+  await vi.advanceTimersByTimeAsync(70_000);
+  expect(lost.endReason).toBe("missed");
+});
+
 test("the devices are released at the end, however it comes", async () => {
   const call = await accepted();
   const tracks = call.localStream.getTracks() as unknown as FakeTrack[];

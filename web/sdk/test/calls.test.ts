@@ -160,6 +160,38 @@ test("a call the server knows and this page doesn't (it was reloaded) is offered
   expect(orphan).toHaveBeenCalledWith({ callId: "old" });
 });
 
+async function reloadedInCallWith(userId: string): Promise<void> {
+  records.old = {
+    status: "active",
+    participants: [{ userId: "me" }, { userId }] as CallRecord["participants"],
+  };
+  connected([{ callId: "old", status: "active", mode: "p2p" }]);
+  await settle();
+}
+
+test("after a reload: calling the same person returns to the call, somebody else leaves it", async () => {
+  await reloadedInCallWith("bob");
+  const back = calls.start({ userId: "bob" }, "audio");
+  expect(back.callId).toBe("old");
+  expect(back.target).toEqual({ userId: "bob" });
+  back.hangUp();
+
+  calls.dismissEnded(back);
+  records.older = records.old ?? {};
+  connected([{ callId: "older", status: "active", mode: "p2p" }]);
+  await settle();
+  calls.start({ userId: "cleo" }, "audio");
+  expect(FakeSocket.last.of("hang_up").at(-1)?.data).toEqual({ callId: "older" });
+});
+
+test("after a reload: the offer to return goes when that call ends", async () => {
+  await reloadedInCallWith("bob");
+  const orphan = vi.fn();
+  calls.on("orphan", orphan);
+  FakeSocket.last.hear("call_ended", { callId: "old", reason: "completed" });
+  expect(orphan).toHaveBeenCalledWith({ callId: null });
+});
+
 test("one call at a time", () => {
   const first = calls.start({ userId: "bob" }, "video");
   expect(calls.start({ userId: "cleo" }, "video")).toBe(first);

@@ -5,6 +5,7 @@ import { closeEndedCall, isGroup, nameOfCall, otherOf, startCall } from "../stat
 import { t } from "../strings";
 import { Avatar } from "../ui/avatar";
 import { PhoneIcon } from "../ui/icons";
+import { mediaHelp } from "./media_help";
 
 const QUIET_MS = 1500;
 const TOLD_MS = 5000;
@@ -62,20 +63,4 @@ export function EndedPage({ call }: { call: Call }) {
 function endText(reason: string): string {
   const words = t().ended;
   return reason in words ? words[reason as keyof typeof words] : words.other;
-}
-
-function mediaHelp(reason: string): { title: string; how: string } | null {
-  const words = t();
-  switch (reason) {
-    case "media_denied":
-      return { title: words.mediaDenied, how: words.mediaDeniedHow };
-    case "media_missing":
-      return { title: words.mediaMissing, how: words.mediaMissingHow };
-    case "media_busy":
-      return { title: words.mediaBusy, how: words.mediaBusyHow };
-    case "media_insecure":
-      return { title: words.mediaInsecure, how: words.mediaInsecureHow };
-    default:
-      return null;
-  }
 }

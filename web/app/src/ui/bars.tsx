@@ -7,7 +7,7 @@ export function Bars() {
   return (
     <>
       <ConnectionBar />
-      {orphan.value && (
+      {orphan.value && socketState.value.status !== "replaced" && (
         <div class="bar bar-call" role="status">
           <span>{t().orphan}</span>
           <button
