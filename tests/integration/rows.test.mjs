@@ -53,6 +53,8 @@ test('who declined, or is in another call, does not get in', async () => {
     assert.equal((await accept(first, b))[0], 'joined');
     assert.equal((await accept(second, b))[0], 'busy');
     assert.equal((await partyRow(second, b))[0], 'ringing');
+    await end(second, 'missed');
+    await assert.rejects(ringing(b, c), /ERROR: +busy/);
     await Promise.all([end(first, 'completed'), end(second, 'missed')]);
 });
 

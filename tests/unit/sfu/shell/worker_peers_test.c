@@ -1,0 +1,59 @@
+/* A peer that falls silent is lost, after its time and not before. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+
+#include "sfu/shell/sfu_metrics.h"
+#include "sfu/shell/worker_private.h"
+
+#define SECOND INT64_C(1000000)
+
+static const struct id room = {"01890a5d-ac96-774b-bcce-b302099a8057"};
+
+static void a_silent_peer_is_lost(void **state)
+{
+    (void)state;
+    struct worker *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    w->table = transport_table_new();
+    w->now_us = 1000 * SECOND;
+    struct transport *t[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        t[i] = transport_new(w->table, CONTROL_WHICH_PUBLISH, &room, i + 1, w->now_us);
+        t[i]->connected = true; /* its keys are here: what counts now is that it is heard */
+        worker_add(w, t[i]);
+    }
+    int64_t expired = sfu_metric_value(SFU_CONSENT_EXPIRED);
+
+    w->now_us += 30 * SECOND;
+    worker_check_peers(w);
+    assert_false(t[0]->lost || t[1]->lost || w->any_lost);
+
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(9)};
+    transport_checked(w->table, t[1], &a, &in6addr_any, true, w->now_us); /* a check is a word */
+    w->now_us++;
+    worker_check_peers(w);
+    assert_true(t[0]->lost && w->any_lost);
+    assert_false(t[1]->lost);
+    assert_int_equal(sfu_metric_value(SFU_CONSENT_EXPIRED), expired + 1);
+    worker_check_peers(w);
+    assert_int_equal(sfu_metric_value(SFU_CONSENT_EXPIRED), expired + 1); /* once */
+
+    transport_free(w->table, t[0]);
+    transport_free(w->table, t[1]);
+    transport_table_free(w->table);
+    free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_silent_peer_is_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
