@@ -99,6 +99,23 @@ test('a call ends once: the first reason, path and time stay', async () => {
     await assert.rejects(stack.sql(`SELECT call_invite('${call}', ARRAY['${c.userId}']::uuid[], 60000000, 8)`), /call_ended/);
 });
 
+test('a call that is over is over for those who were in it, and nothing for others', async () => {
+    const call = await ringing(a, b);
+    await end(call, 'cancelled');
+    const tombstone = (who) => stack.sql(`SELECT call_tombstone('${call}', '${who.userId}')`);
+    assert.deepEqual(await tombstone(b), [['ended']]);
+    assert.deepEqual(await tombstone(c), []);
+});
+
+test('a late acknowledgement does not take a device back', async () => {
+    const ack = (cursor) => value(`SELECT inbox_ack('${a.userId}', '${a.deviceId}', ${cursor})`);
+    const last = Number(await value(`SELECT last_cursor FROM inbox_counters WHERE user_id = '${a.userId}'`));
+    assert.ok(last > 1);
+    assert.equal(Number(await ack(last)), last);
+    assert.equal(Number(await ack(1)), last);
+    assert.equal(Number(await ack(last + 100)), last); // nor to what isn't there
+});
+
 test('an end that was no conversation has no duration', async () => {
     const call = await ringing(a, b);
     await accept(call, b); // in the same moment as the caller cancelled
