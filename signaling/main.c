@@ -60,7 +60,9 @@ static void on_session_revoked(void *arg, const struct id *user_id, const struct
                                const struct id *session_id, const char *reason)
 {
     struct app *a = arg;
-    (void)device_id;
+    /* A device that signs in again goes on with its call under the new session. */
+    if (a->calls && strcmp(reason, "replaced") != 0)
+        calls_device_gone(a->calls, user_id, device_id);
     if (a->hub)
         hub_close_session(a->hub, user_id->s, session_id->s, reason);
 }

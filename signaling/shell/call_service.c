@@ -33,6 +33,31 @@ static void on_presence(void *arg, const struct http_principal *who, bool online
     }
 }
 
+/* The next call that this device of the user is in, or NULL. */
+static struct call_entry *joined_entry(struct calls *s, const struct id *user_id,
+                                       const struct id *device_id)
+{
+    const struct call_user *u = call_user_find(s, user_id->s);
+    for (int i = 0; u != NULL && i < u->n; i++) {
+        const struct call *c = u->entries[i]->call;
+        const struct call_participant *p = call_party(c, user_id);
+        if (c->state != CALL_ENDED && p != NULL && p->state == PARTY_JOINED &&
+            id_equal(&p->device_id, device_id)) {
+            return u->entries[i];
+        }
+    }
+    return NULL;
+}
+
+void calls_device_gone(struct calls *s, const struct id *user_id, const struct id *device_id)
+{
+    struct call_entry *en = joined_entry(s, user_id, device_id);
+    if (en != NULL) { /* a user is joined in one call at a time */
+        struct call_event ev = {.type = CALL_HANG_UP, .user_id = *user_id, .device_id = *device_id};
+        call_entry_step(en, &ev);
+    }
+}
+
 /* `calls` of `connected`: those that this device is in, so that it can resume them. */
 static void on_connected(void *arg, const struct http_principal *who, cJSON *data)
 {

@@ -40,6 +40,9 @@ struct calls *calls_new(const struct calls_options *o);
 /* To be called before the hub, the pool and the database go. Rows stay as they are: the next start
  * resumes the calls. */
 void calls_free(struct calls *s);
+/* The user was signed out on this device: whatever call it is in, it leaves now, without the grace.
+ */
+void calls_device_gone(struct calls *s, const struct id *user_id, const struct id *device_id);
 /* The open calls are loaded; for /readyz. */
 bool calls_ready(const struct calls *s);
 /* Open calls (ringing and active) in memory. */

@@ -64,6 +64,20 @@ async function active(a, b, more = {}) {
     return call;
 }
 
+test('signing out in a call leaves it at once; signing in again on the device goes on with it', async () => {
+    const [a, b] = await Promise.all([person(), person()]);
+    const call = await active(a, b);
+    const again = await http(stack, 'POST', '/v1/auth/login', {
+        body: { username: b.username, password: b.password, device: { id: b.deviceId, name: 'test' } },
+    });
+    assert.equal(again.body.deviceId, b.deviceId);
+    const socket = await Socket.open(stack, again.body.accessToken);
+    await ok(socket, 'call_update', { callId: call.callId, audio: false });
+    assert.equal((await http(stack, 'POST', '/v1/auth/logout', { token: again.body.accessToken })).status, 204);
+    const ended = await a.socket.event('call_ended', byCall(call.callId), 3000); // the grace would be longer
+    assert.equal(ended.data.reason, 'completed');
+});
+
 test('a call from start to record', async () => {
     const [a, b] = await Promise.all([person(), person()]);
     const description = { type: 'offer', sdp: SDP };
