@@ -117,6 +117,6 @@ $$;
 -- The user was here just now, on that device.
 CREATE FUNCTION user_seen(p_user uuid, p_device uuid) RETURNS void
 LANGUAGE sql AS $$
-    UPDATE devices SET last_active_at = now() WHERE id = p_device AND user_id = p_user;
     UPDATE users SET last_seen_at = now() WHERE id = p_user;
+    UPDATE devices SET last_active_at = now() WHERE id = p_device AND user_id = p_user;
 $$;

@@ -13,6 +13,8 @@ CREATE TABLE sessions (
 );
 CREATE INDEX sessions_user_live ON sessions (user_id) WHERE revoked_at IS NULL;
 CREATE INDEX sessions_device_live ON sessions (device_id) WHERE revoked_at IS NULL;
+-- A server that starts asks which sessions ended while their access tokens are still good.
+CREATE INDEX sessions_revoked ON sessions (revoked_at) WHERE revoked_at IS NOT NULL;
 CREATE INDEX sessions_user ON sessions (user_id);
 CREATE INDEX sessions_device ON sessions (device_id);
 

@@ -37,16 +37,19 @@ END $$;
 CREATE FUNCTION account_sweep() RETURNS json
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_dead uuid[];
+    v_dead  uuid[];
+    v_ended json;
 BEGIN
     DELETE FROM ws_tickets WHERE expires_at < now() - interval '1 minute';
-    DELETE FROM refresh_tokens WHERE expires_at < now();
     SELECT coalesce(array_agg(s.id), '{}') INTO v_dead
       FROM sessions s
      WHERE s.revoked_at IS NULL
-       AND NOT EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.session_id = s.id AND t.spent_at IS NULL);
+       AND NOT EXISTS (SELECT 1 FROM refresh_tokens t
+                        WHERE t.session_id = s.id AND t.spent_at IS NULL AND t.expires_at >= now());
     PERFORM 1 FROM devices d
       WHERE d.id IN (SELECT s.device_id FROM sessions s WHERE s.id = ANY (v_dead))
       ORDER BY d.id FOR NO KEY UPDATE;
-    RETURN sessions_end(v_dead, 'expired');
+    v_ended := sessions_end(v_dead, 'expired');
+    DELETE FROM refresh_tokens WHERE expires_at < now();
+    RETURN v_ended;
 END $$;

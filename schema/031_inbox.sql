@@ -91,7 +91,10 @@ $$;
 CREATE FUNCTION inbox_purge(older_than interval, at_most int)
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    n bigint;
+    n     bigint;
+    aged  uuid[];
+    upto  bigint[];
+    i     int;
 BEGIN
     WITH doomed AS (
         SELECT i.user_id, i.cursor FROM inbox i
@@ -102,10 +105,15 @@ BEGIN
          WHERE i.user_id = d.user_id AND i.cursor = d.cursor
         RETURNING i.user_id, i.cursor, i.created_at < now() - older_than AS aged
     ), marks AS (
-        UPDATE inbox_counters c SET purged = GREATEST(c.purged, g.upto)
-          FROM (SELECT user_id, max(cursor) AS upto FROM gone WHERE aged GROUP BY user_id) g
-         WHERE c.user_id = g.user_id
+        SELECT g.user_id, max(g.cursor) FILTER (WHERE g.aged) AS upto, count(*) AS rows
+          FROM gone g GROUP BY g.user_id
     )
-    SELECT count(*) INTO n FROM gone;
+    SELECT coalesce(sum(m.rows), 0),
+           coalesce(array_agg(m.user_id ORDER BY m.user_id) FILTER (WHERE m.upto IS NOT NULL), '{}'),
+           coalesce(array_agg(m.upto ORDER BY m.user_id) FILTER (WHERE m.upto IS NOT NULL), '{}')
+      INTO n, aged, upto FROM marks m;
+    FOR i IN 1 .. cardinality(aged) LOOP
+        UPDATE inbox_counters c SET purged = GREATEST(c.purged, upto[i]) WHERE c.user_id = aged[i];
+    END LOOP;
     RETURN n;
 END $$;

@@ -213,7 +213,8 @@ END $$;
 
 -- A participant declines, misses, leaves or is lost; p_at_us is when, for what is written late.
 -- Returns whether it changed anything.
-CREATE FUNCTION call_party_set(p_call uuid, p_user uuid, p_device uuid, p_state text, p_at_us bigint)
+CREATE FUNCTION call_party_set(p_call uuid, p_user uuid, p_device uuid, p_state text,
+                                          p_at_us bigint)
 RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM calls c WHERE c.id = p_call AND c.status <> 'ended' FOR NO KEY UPDATE;
@@ -222,7 +223,8 @@ BEGIN
     END IF;
     UPDATE call_participants p
        SET state = p_state,
-           left_at = CASE WHEN p.state = 'joined' THEN to_timestamp(p_at_us / 1000000.0) END
+           left_at = CASE WHEN p.state = 'joined' THEN to_timestamp(p_at_us / 1000000.0)
+                          ELSE p.left_at END
      WHERE p.call_id = p_call AND p.user_id = p_user
        AND CASE WHEN p_state IN ('left', 'failed') THEN p.state = 'joined' AND p.device_id = p_device
                 ELSE p.state = 'ringing' END;
@@ -290,7 +292,8 @@ $$;
 
 -- Ends a call, once; a repeat changes nothing and gets the same answer:
 -- {reason, durationSeconds, users}. Every participant gets call_ended in his inbox.
-CREATE FUNCTION call_end(p_call uuid, p_reason text, p_path text, p_quality jsonb, p_at_us bigint)
+CREATE FUNCTION call_end(p_call uuid, p_reason text, p_path text, p_quality jsonb,
+                                    p_at_us bigint)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_call     calls;
@@ -316,7 +319,7 @@ BEGIN
         RETURNING * INTO v_call;
         UPDATE call_participants p
            SET state = CASE p.state WHEN 'joined' THEN 'left' ELSE 'missed' END,
-               left_at = CASE p.state WHEN 'joined' THEN v_call.ended_at END
+               left_at = CASE p.state WHEN 'joined' THEN v_call.ended_at ELSE p.left_at END
          WHERE p.call_id = p_call AND p.state IN ('joined', 'ringing');
         UPDATE call_devices d SET state = 'unreachable', updated_at = now()
          WHERE d.call_id = p_call AND d.state = 'pushed';

@@ -212,18 +212,19 @@ test('an unknown account takes as long to refuse as a known one', async (t) => {
     const user = await member();
     const [[cost]] = await sql(`SELECT substr(password_hash, 5, 2) FROM users WHERE id = '${user.id}'`);
     if (Number(cost) < 10) return t.skip('the server hashes too fast to tell');
-    const fastest = async (username) => {
-        let best = Infinity;
-        for (let i = 0; i < 6; i++) {
-            const start = performance.now();
-            const answer = await call('POST', '/v1/auth/login', { body: { username, password: 'wrong password', device: { name: 'Test' } } });
-            best = Math.min(best, performance.now() - start);
-            assert.equal(answer.status, 401);
-        }
-        return best;
+    const refuse = async (username) => {
+        const start = performance.now();
+        const answer = await call('POST', '/v1/auth/login', { body: { username, password: 'wrong password', device: { name: 'Test' } } });
+        assert.equal(answer.status, 401);
+        return performance.now() - start;
     };
-    const [known, unknown] = [await fastest(user.username), await fastest(`x${user.username}`)];
-    assert.ok(unknown > known * 0.6 && known > unknown * 0.6, `known ${known} ms, unknown ${unknown} ms`);
+    // In turns, and the fastest of each, so that what else the machine does hits both alike.
+    let [known, unknown] = [Infinity, Infinity];
+    for (let i = 0; i < 10; i++) {
+        known = Math.min(known, await refuse(user.username));
+        unknown = Math.min(unknown, await refuse(`x${user.username}`));
+    }
+    assert.ok(unknown > known * 0.5 && known > unknown * 0.5, `known ${known} ms, unknown ${unknown} ms`);
 });
 
 test('a token of a session that was ended is refused after a restart too', async (t) => {
