@@ -44,8 +44,8 @@ struct hub_options {
 /* Makes the hub and adds its routes and its socket path to the server. NULL when out of memory. */
 struct hub *hub_new(const struct hub_options *o);
 void hub_free(struct hub *h);
-/* No further sockets are taken; each open one is told `server_restarting {retryAfterMs}` with its
- * own random share of five seconds and closed with 1012. */
+/* No further sockets are taken; each open one is closed with 1012, the reason
+ * {"retryAfterMs": n} with its own random share of five seconds. */
 void hub_drain(struct hub *h);
 
 /* ---- client frames ---- */

@@ -279,9 +279,6 @@ export class Socket extends Emitter<SocketEvents> {
       const cursor = (data as { cursor?: Cursor }).cursor;
       if (cursor !== undefined) this.advance(cursor);
     }
-    if (frame.type === "server_restarting") {
-      this.retryAfterMs = Math.max(0, (data as { retryAfterMs?: number }).retryAfterMs ?? 0);
-    }
     this.emit(frame.type as ServerEventType, data);
     if (frame.type === "synced" && this.lastConnected) {
       this.emit("resumed", this.lastConnected);

@@ -159,7 +159,6 @@ export interface ServerEvents {
   synced: { cursor?: Cursor };
   resync_required: { cursor?: Cursor };
   session_revoked: { reason?: string };
-  server_restarting: { retryAfterMs?: number };
   conversation_updated: { conversationId?: string } & Record<string, unknown>;
   incoming_call: {
     callId: string;

@@ -98,8 +98,7 @@ test("waits grow while the server is away, and start again after a success", asy
 
 test("a restarting server is left alone for as long as it says", async () => {
   const made = await opened();
-  FakeSocket.last.hear("server_restarting", { retryAfterMs: 3000 });
-  FakeSocket.last.lose(1012);
+  FakeSocket.last.lose(1012, '{"retryAfterMs":3000}');
   expect(made.state.retryAt).toBe(Date.now() + 3500);
   expect(readRetryAfter('{"retryAfterMs": 1500}')).toBe(1500);
   expect(readRetryAfter("retryAfterMs=20")).toBe(20);

@@ -16,6 +16,7 @@ import {
 import { language, t } from "../strings";
 import { Avatar } from "../ui/avatar";
 import { InIcon, OutIcon, PhoneIcon, VideoIcon } from "../ui/icons";
+import { LoadFailed, Skeleton } from "../ui/loading";
 
 export function HistoryPage() {
   useEffect(() => {
@@ -35,26 +36,10 @@ export function HistoryPage() {
 export function CallList({ withUser }: { withUser?: string }) {
   const all = records.value;
   if (all === null && recordsFailed.value) {
-    return (
-      <div class="empty" role="alert">
-        <p>{t().loadFailed}</p>
-        <button type="button" class="button" onClick={() => void loadHistory()}>
-          {t().retry}
-        </button>
-      </div>
-    );
+    return <LoadFailed retry={() => void loadHistory()} />;
   }
   if (all === null) {
-    return (
-      <ul class="rows" aria-busy="true" aria-label={t().loading}>
-        {[0, 1, 2].map((n) => (
-          <li key={n} class="row skeleton">
-            <span class="bone bone-round" />
-            <span class="bone bone-line" />
-          </li>
-        ))}
-      </ul>
-    );
+    return <Skeleton />;
   }
   const items = withUser
     ? all.filter((item) => item.participants.some((one) => one.userId === withUser)).slice(0, 8)

@@ -21,6 +21,7 @@ import {
 import { t } from "../strings";
 import { Avatar } from "../ui/avatar";
 import { CheckIcon, CloseIcon, Mark, PhoneIcon, SearchIcon, VideoIcon } from "../ui/icons";
+import { LoadFailed, Skeleton } from "../ui/loading";
 import { CallList } from "./history";
 
 const found = signal<Person[]>([]);
@@ -92,7 +93,7 @@ function List() {
   const people = shown.value;
   const text = query.value.trim();
   if (conversations.value === null && !text && people.length === 0) {
-    if (loadFailed.value) return <Failed />;
+    if (loadFailed.value) return <LoadFailed retry={() => void loadConversations()} />;
     return <Skeleton />;
   }
   if (people.length === 0 && groups.value.length === 0) {
@@ -288,30 +289,6 @@ function Detail() {
       <h3>{t().recentWith}</h3>
       <CallList withUser={person.id} />
     </aside>
-  );
-}
-
-function Skeleton() {
-  return (
-    <ul class="rows" aria-busy="true" aria-label={t().loading}>
-      {[0, 1, 2].map((n) => (
-        <li key={n} class="row skeleton">
-          <span class="bone bone-round" />
-          <span class="bone bone-line" />
-        </li>
-      ))}
-    </ul>
-  );
-}
-
-function Failed() {
-  return (
-    <div class="empty" role="alert">
-      <p>{t().loadFailed}</p>
-      <button type="button" class="button" onClick={() => void loadConversations()}>
-        {t().retry}
-      </button>
-    </div>
   );
 }
 
