@@ -75,11 +75,6 @@ static void gauge(enum call_state s, int n)
     }
 }
 
-static bool is_open(enum call_state s)
-{
-    return s == CALL_RINGING || s == CALL_ACTIVE;
-}
-
 void call_metrics_gauges(struct call_entry *en)
 {
     enum call_state now = en->call->state;
@@ -88,8 +83,5 @@ void call_metrics_gauges(struct call_entry *en)
     }
     gauge(en->shown, -1);
     gauge(now, 1);
-    if (is_open(now) != is_open(en->shown)) {
-        en->s->n_open += is_open(now) ? 1 : (size_t)-1;
-    }
     en->shown = now;
 }

@@ -125,13 +125,3 @@ bool calls_ready(const struct calls *s)
 {
     return s->loaded;
 }
-
-size_t calls_open_count(const struct calls *s)
-{
-    return s->n_open;
-}
-
-size_t calls_unwritten(const struct calls *s)
-{
-    return s->n_waiting + s->n_flying;
-}

@@ -45,9 +45,5 @@ void calls_free(struct calls *s);
 void calls_device_gone(struct calls *s, const struct id *user_id, const struct id *device_id);
 /* The open calls are loaded; for /readyz. */
 bool calls_ready(const struct calls *s);
-/* Open calls (ringing and active) in memory. */
-size_t calls_open_count(const struct calls *s);
-/* Writes that wait for the database. */
-size_t calls_unwritten(const struct calls *s);
 
 #endif

@@ -96,7 +96,6 @@ struct calls {
     struct call_entry *wheel[CALL_WHEEL_SLOTS + 1]; /* the last: of the slot that is run now */
     int64_t wheel_tick;                             /* the last one done */
     struct loop_timer *wheel_timer;
-    size_t n_open;
     struct call_write *waiting; /* writes to try again, in order */
     size_t n_waiting, n_flying;
     int64_t write_order;

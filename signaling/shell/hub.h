@@ -57,7 +57,6 @@ void hub_on(struct hub *h, const char *type, hub_handler_fn fn, void *arg);
 
 /* Who sent it. Valid until the reply. */
 const struct http_principal *hub_who(const struct hub_request *q);
-const cJSON *hub_data(const struct hub_request *q);
 /* Answers `ok: true`; data NULL means {}. q is gone after. */
 void hub_reply(struct hub_request *q, cJSON *data);
 /* Answers `ok: false`. retry_after_ms <= 0 leaves `retryAfterMs` out. Codes: bad_request,

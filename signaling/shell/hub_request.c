@@ -25,11 +25,6 @@ const struct http_principal *hub_who(const struct hub_request *q)
     return &q->socket->who;
 }
 
-const cJSON *hub_data(const struct hub_request *q)
-{
-    return q->frame.data;
-}
-
 /* ---- replies ---- */
 /* The id goes back as it came: a number stays a number. */
 static void put_id(cJSON *reply, const struct envelope *frame)
