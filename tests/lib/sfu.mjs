@@ -150,8 +150,14 @@ class LinkServer extends EventEmitter {
     }
 }
 
-/** Starts sfud against that signald, in a folder of its own. */
-export async function startSfud(signald, settings = {}) {
+/**
+ * Starts sfud against that signald, in a folder of its own.
+ * @param {FakeSignald} signald
+ * @param {object} [settings] keys of [sfu]
+ * @param {object} [options] how it runs: `program` (that of SOTTO_TEST_BUILD), `level` of its log, `wrap` (program → [command,
+ *   ...arguments] that starts it, to pin it say)
+ */
+export async function startSfud(signald, settings = {}, { program, level = 'debug', wrap = (it) => [it] } = {}) {
     const dir = mkdtempSync(join(tmpdir(), 'sotto-sfu-'));
     writeFileSync(join(dir, 'secret'), SECRET, { mode: 0o600 });
     chmodSync(join(dir, 'secret'), 0o600);
@@ -159,13 +165,13 @@ export async function startSfud(signald, settings = {}) {
     const keys = {
         sfu_link: { address: '127.0.0.1', port: signald.port, secret_file: 'secret' },
         sfu: { port: 0, allow_loopback: 'yes', metrics_port: metricsPort, ...settings },
-        log: { level: 'debug' },
+        log: { level },
     };
     const ini = Object.entries(keys).map(([name, set]) => `[${name}]\n${Object.entries(set).map(([k, v]) => `${k} = ${v}`).join('\n')}\n`);
     writeFileSync(join(dir, 'sotto.ini'), ini.join('\n'));
-    const program = join(process.env.SOTTO_TEST_BUILD || join(root, 'build'), 'sfu/sfud');
+    const [command, ...args] = wrap(program ?? join(process.env.SOTTO_TEST_BUILD || join(root, 'build'), 'sfu/sfud'));
     let log = '';
-    const child = spawn(program, ['--config', join(dir, 'sotto.ini')], {
+    const child = spawn(command, [...args, '--config', join(dir, 'sotto.ini')], {
         stdio: ['ignore', 'ignore', 'pipe'],
         env: { ...process.env, ASAN_OPTIONS: 'detect_leaks=1', UBSAN_OPTIONS: 'print_stacktrace=1' },
     });
