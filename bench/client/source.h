@@ -8,6 +8,7 @@
 #include "bench/client/media.h"
 
 #define SOURCE_CACHE 512 /* video packets kept for NACK, power of two */
+#define SOURCE_BATCH 32  /* packets that one source_poll makes at most */
 
 struct source_config {
     uint32_t number;     /* the endpoint's, into the stamps */
@@ -36,16 +37,19 @@ struct source_packet {
 int source_new(struct source **out, const struct source_config *c, const struct media_opus *opus,
                const struct media_track *audio, const struct media_track *video, int64_t start_us);
 void source_free(struct source *s);
-/* When something is due. */
+/* When something is due, reports (source_report) included. */
 int64_t source_deadline(const struct source *s);
-/* What is due by now, retransmissions first; at most n packets; call until fewer than n come back.
- * The transport-wide number and abs-send-time are written here. */
+/* What is due by now, retransmissions first; at most n packets, nor more than SOURCE_BATCH; call
+ * until 0 come back. The transport-wide number and abs-send-time are written here, the MID as long
+ * as source_acknowledged wasn't called for the SSRC. */
 size_t source_poll(struct source *s, struct source_packet *out, size_t n, int64_t now_us);
 /* A PLI or FIR for the video: the next frame is a keyframe (at most one in 300 ms). */
 void source_on_pli(struct source *s, int64_t now_us);
 /* A generic NACK for the video: what is still in the cache goes again by RTX (or as it was, where
  * there is none), each packet at most once in 20 ms. */
 void source_on_nack(struct source *s, const uint16_t *seqs, size_t n, int64_t now_us);
+/* A receiver report about this SSRC (media or RTX) came: packets of it need no MID any more. */
+void source_acknowledged(struct source *s, uint32_t ssrc);
 /* A sender report (RFC 3550 section 6.4.1) with SDES for each track when due (every second), as one
  * compound RTCP packet; returns its bytes, 0 when none is due. */
 size_t source_report(struct source *s, uint8_t *out, size_t cap, int64_t now_us);
