@@ -1,0 +1,2 @@
+#include "bench/load/ws.h"
+const struct mode mode_storm = {.name = "storm"};
