@@ -45,7 +45,7 @@ struct stream {
 
 struct peer {
     char id[FLOOR_ID_MAX + 1];
-    uint16_t port;          /* 0: has not said hello */
+    uint16_t port;          /* 0: unknown */
     struct srtp_peer *from; /* publishes */
     struct srtp_writer *to; /* subscribes */
     struct stream *streams;
@@ -199,6 +199,23 @@ int floor_forward_leg(struct floor_forward *f, const char *subscriber, const cha
     return OK;
 }
 
+int floor_forward_port(struct floor_forward *f, const char *id, uint16_t port)
+{
+    struct peer *p = *id ? find(f, id, strlen(id)) : NULL;
+    if (!p)
+        return ERR_NOT_FOUND;
+    uint16_t index = (uint16_t)(p - f->peers);
+    uint16_t other = port ? f->peer_of_port[port] : NO_PEER;
+    if (p->port)
+        f->peer_of_port[p->port] = NO_PEER;
+    if (other != NO_PEER)
+        f->peers[other].port = 0;
+    p->port = port;
+    if (port)
+        f->peer_of_port[port] = index;
+    return OK;
+}
+
 /* ---- frames: filling, held, ready, none ---- */
 static void hold(struct floor_forward *f, struct stream *s)
 {
@@ -304,27 +321,6 @@ static void append(struct floor_forward *f, struct stream *s, const struct rtp_h
         make_ready(f, s);
 }
 
-static void on_hello(struct floor_forward *f, uint16_t port, const uint8_t *data, size_t len)
-{
-    struct peer *p = len > 0 ? find(f, (const char *)data, len) : NULL;
-    if (!p) {
-        f->stats.bad++;
-        return;
-    }
-    if (p->port)
-        f->peer_of_port[p->port] = NO_PEER;
-    else
-        f->stats.peers_known++;
-    p->port = port;
-    f->peer_of_port[port] = (uint16_t)(p - f->peers);
-}
-
-static bool is_hello(const uint8_t *data, size_t len)
-{
-    size_t n = strlen(FLOOR_HELLO);
-    return len > n && len <= n + FLOOR_ID_MAX && memcmp(data, FLOOR_HELLO, n) == 0;
-}
-
 /* The stream that an encrypted packet claims, or NULL. */
 static struct stream *claimed(const struct floor_forward *f, const struct peer *p,
                               struct rtp_header *h, const uint8_t *data, size_t len)
@@ -341,15 +337,12 @@ int floor_forward_input(struct floor_forward *f, uint16_t port, uint8_t *data, s
     struct rtp_header h;
     uint16_t index = f->peer_of_port[port];
     struct peer *p = index == NO_PEER ? NULL : &f->peers[index];
-    if (is_hello(data, len)) {
-        on_hello(f, port, data + strlen(FLOOR_HELLO), len - strlen(FLOOR_HELLO));
-        return OK;
-    }
     enum packet_kind kind = demux_packet(data, len);
     struct stream *s = kind == PACKET_RTP ? claimed(f, p, &h, data, len) : NULL;
     if (!s) {
-        f->stats.rtcp += kind == PACKET_RTCP;
-        f->stats.bad += kind != PACKET_RTCP;
+        bool expected = kind == PACKET_RTCP || kind == PACKET_STUN;
+        f->stats.ignored += expected;
+        f->stats.bad += !expected;
         return OK;
     }
     /* A new frame, or one that can't be joined: what is there goes first. */
@@ -464,10 +457,8 @@ static void free_peer(struct floor_forward *f, struct peer *p)
     }
     srtp_peer_free(p->from);
     srtp_writer_free(p->to);
-    if (p->port) {
+    if (p->port)
         f->peer_of_port[p->port] = NO_PEER;
-        f->stats.peers_known--;
-    }
     memset(p, 0, sizeof(*p));
 }
 

@@ -20,12 +20,11 @@
 
 #include "sfu/core/srtp_writer.h"
 
-#define FLOOR_ID_MAX    48       /* characters of a peer's name */
-#define FLOOR_MTU       1500     /* longest packet taken */
-#define FLOOR_TRAIN_MAX 40       /* packets a train: the kernel takes 64, and 65,507 bytes */
-#define FLOOR_PAD_MAX   64       /* bytes that a packet may grow by to fit its train */
-#define FLOOR_PEERS_MAX 8192     /* publishers and subscribers */
-#define FLOOR_HELLO     "floor " /* first datagram of a peer: this and its id, nothing more */
+#define FLOOR_ID_MAX    48   /* characters of a peer's name */
+#define FLOOR_MTU       1500 /* longest packet taken */
+#define FLOOR_TRAIN_MAX 40   /* packets a train: the kernel takes 64, and 65,507 bytes */
+#define FLOOR_PAD_MAX   64   /* bytes that a packet may grow by to fit its train */
+#define FLOOR_PEERS_MAX 8192 /* publishers and subscribers */
 
 struct floor_forward;
 
@@ -54,6 +53,9 @@ int floor_forward_stream(struct floor_forward *f, const char *publisher, uint32_
  * stream), ERR_CONFLICT (has it already), ERR_NOMEM. */
 int floor_forward_leg(struct floor_forward *f, const char *subscriber, const char *publisher,
                       uint32_t ssrc, uint32_t as);
+/* Where the peer is: the source of what it publishes, the destination of what it gets (0: nowhere
+ * yet). A port is the last's who was said to have it. ERR_NOT_FOUND. */
+int floor_forward_port(struct floor_forward *f, const char *id, uint16_t port);
 /* Streams and legs of the peer go; its id may be used anew. ERR_NOT_FOUND. */
 int floor_forward_leave(struct floor_forward *f, const char *id);
 
@@ -79,12 +81,11 @@ size_t floor_forward_poll(struct floor_forward *f, struct floor_message *out, si
 int64_t floor_forward_deadline(const struct floor_forward *f);
 
 struct floor_forward_stats {
-    uint64_t in, out;     /* RTP packets taken from publishers, made for subscribers */
-    uint64_t frames;      /* in trains of more than one packet */
-    uint64_t padded;      /* bytes */
-    uint64_t bad;         /* neither hello nor RTP of a known stream with a right tag */
-    uint64_t rtcp;        /* dropped unread */
-    uint64_t peers_known; /* that said hello */
+    uint64_t in, out; /* RTP packets taken from publishers, made for subscribers */
+    uint64_t frames;  /* in trains of more than one packet */
+    uint64_t padded;  /* bytes */
+    uint64_t bad;     /* not RTP of a known stream with a right tag */
+    uint64_t ignored; /* RTCP and STUN, dropped unread */
 };
 void floor_forward_stats(const struct floor_forward *f, struct floor_forward_stats *out);
 

@@ -7,10 +7,10 @@
  * → {"op":"publisher","id":"…","key":"…","streams":[{"ssrc":N,"frames":true}]}
  * → {"op":"subscriber","id":"…","key":"…","streams":[{"from":"id","ssrc":N,"as":N}]}
  * → {"op":"legs","id":"…","streams":[…]}     further streams for a subscriber
+ * → {"op":"port","id":"…","port":N}         the peer's own port on 127.0.0.1: it is known by that
  * → {"op":"leave","id":"…"}                  ← {"ev":"ok","op":"…","id":"…"} to each of these
  * → {"op":"stats"}                           ← {"ev":"stats",…}
- * ← {"ev":"error","why":"…"}  ← {"ev":"fallback","why":"…"} when the kernel refuses UDP_SEGMENT
- * A peer is known by the source port of its first datagram: "floor " and its id. */
+ * ← {"ev":"error","why":"…"}  ← {"ev":"fallback","why":"…"} when the kernel refuses UDP_SEGMENT */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>

@@ -83,8 +83,9 @@ static int add_legs(struct commands *c, const char *id, const cJSON *o, struct j
     return err;
 }
 
-enum op { PUBLISHER, SUBSCRIBER, LEGS, LEAVE, STATS };
-static const char *const ops[] = {"publisher", "subscriber", "legs", "leave", "stats", NULL};
+enum op { PUBLISHER, SUBSCRIBER, LEGS, PORT, LEAVE, STATS };
+static const char *const ops[] = {"publisher", "subscriber", "legs", "port",
+                                  "leave",     "stats",      NULL};
 
 static int add_peer(struct commands *c, enum op op, const char *id, const cJSON *o,
                     struct json_errors *e)
@@ -113,11 +114,10 @@ static void print_stats(const struct commands *c)
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     printf("{\"ev\":\"stats\",\"cpu_s\":%.6f,\"in\":%" PRIu64 ",\"out\":%" PRIu64
            ",\"trains\":%" PRIu64 ",\"padded_bytes\":%" PRIu64 ",\"bad\":%" PRIu64
-           ",\"rtcp_dropped\":%" PRIu64 ",\"peers_known\":%" PRIu64 ",\"recv_calls\":%" PRIu64
-           ",\"send_calls\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"refused\":%" PRIu64
-           ",\"segmented\":%s}\n",
+           ",\"ignored\":%" PRIu64 ",\"recv_calls\":%" PRIu64 ",\"send_calls\":%" PRIu64
+           ",\"messages\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"segmented\":%s}\n",
            (double)t.tv_sec + (double)t.tv_nsec / 1e9, f.in, f.out, f.frames, f.padded, f.bad,
-           f.rtcp, f.peers_known, n.recv_calls, n.send_calls, n.messages, n.refused,
+           f.ignored, n.recv_calls, n.send_calls, n.messages, n.refused,
            net_fell_back(c->net) ? "false" : "true");
 }
 
@@ -128,6 +128,10 @@ static int carry_out(struct commands *c, enum op op, const char *id, const cJSON
         return floor_forward_leave(c->forward, id);
     if (op == LEGS)
         return add_legs(c, id, o, e);
+    if (op == PORT) {
+        int64_t port = json_int(o, "port", JSON_REQUIRED, 0, 65535, 0, e);
+        return e->n > 0 ? ERR_INVALID : floor_forward_port(c->forward, id, (uint16_t)port);
+    }
     return add_peer(c, op, id, o, e);
 }
 

@@ -51,18 +51,9 @@ static srtp_t make_session(uint8_t *key, srtp_ssrc_type_t direction)
     return s;
 }
 
-static void hello(uint16_t port, const char *text)
-{
-    uint8_t data[128];
-    size_t len = strlen(text);
-    memcpy(data, text, len);
-    assert_int_equal(floor_forward_input(f, port, data, len, 0), OK);
-}
-
 static void set_up(enum srtp_profile p, bool segment)
 {
     struct floor_forward_config config = {.profile = p, .segment = segment, .hold_us = HOLD_US};
-    char text[16] = "floor ";
     profile = p;
     assert_int_equal(floor_forward_new(&f, &config), OK);
     key_len = srtp_profile_key_len(p) + srtp_profile_salt_len(p);
@@ -73,14 +64,13 @@ static void set_up(enum srtp_profile p, bool segment)
     assert_int_equal(floor_forward_publisher(f, "pub", keys[0], key_len), OK);
     assert_int_equal(floor_forward_stream(f, "pub", VIDEO_IN, true), OK);
     assert_int_equal(floor_forward_stream(f, "pub", AUDIO_IN, false), OK);
-    hello(PUBLISHER_PORT, "floor pub");
+    assert_int_equal(floor_forward_port(f, "pub", PUBLISHER_PORT), OK);
     for (int i = 0; i < SUBSCRIBERS; i++) {
         subscriber[i] = make_session(keys[1 + i], ssrc_any_inbound);
         assert_int_equal(floor_forward_subscriber(f, name(i), keys[1 + i], key_len), OK);
         assert_int_equal(floor_forward_leg(f, name(i), "pub", VIDEO_IN, VIDEO_OUT(i)), OK);
         assert_int_equal(floor_forward_leg(f, name(i), "pub", AUDIO_IN, AUDIO_OUT(i)), OK);
-        text[6] = name(i)[0];
-        hello((uint16_t)(6000 + i), text);
+        assert_int_equal(floor_forward_port(f, name(i), (uint16_t)(6000 + i)), OK);
     }
 }
 
@@ -305,9 +295,6 @@ static void test_hostile_datagrams_change_nothing(void **state)
     struct floor_forward_stats s;
     uint8_t packet[2048], copy[2048];
     set_up(SRTP_AEAD_AES_128_GCM, true);
-    hello(7000, "floor nobody");
-    hello(7000, "floor ");
-    hello(7000, "floor aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
     int len = (int)make_rtp(packet, AUDIO_IN, 9, 960, false, 80);
     assert_int_equal(srtp_protect(publisher, packet, &len), srtp_err_status_ok);
     size_t n = (size_t)len;
@@ -360,6 +347,8 @@ static void test_faults_of_set_up(void **state)
     assert_int_equal(floor_forward_leg(f, "a", "pub", VIDEO_IN, 1), ERR_CONFLICT);
     assert_int_equal(floor_forward_leave(f, "nobody"), ERR_NOT_FOUND);
     assert_int_equal(floor_forward_leave(f, ""), ERR_NOT_FOUND);
+    assert_int_equal(floor_forward_port(f, "", 1), ERR_NOT_FOUND);
+    assert_int_equal(floor_forward_port(f, "nobody", 1), ERR_NOT_FOUND);
     tear_down();
 }
 
@@ -384,7 +373,7 @@ static void test_leaving_with_frames_under_way(void **state)
     assert_int_equal(floor_forward_publisher(f, "pub", keys[0], key_len), OK);
     assert_int_equal(floor_forward_stream(f, "pub", AUDIO_IN, false), OK);
     assert_int_equal(floor_forward_leg(f, "b", "pub", AUDIO_IN, AUDIO_OUT(1)), OK);
-    hello(PUBLISHER_PORT, "floor pub");
+    assert_int_equal(floor_forward_port(f, "pub", PUBLISHER_PORT), OK);
     assert_int_equal(give(AUDIO_IN, 2, 1920, false, 80, 0), OK);
     assert_int_equal(floor_forward_poll(f, m, FLOOR_POLL_MAX, 0), 1);
     assert_int_equal(m[0].port, 6001);
@@ -396,10 +385,16 @@ static void test_a_peer_may_move(void **state)
     (void)state;
     struct floor_message m[FLOOR_POLL_MAX];
     set_up(SRTP_AEAD_AES_128_GCM, true);
-    hello(6100, "floor a");
+    assert_int_equal(floor_forward_port(f, "a", 6100), OK);
     assert_int_equal(give(AUDIO_IN, 2, 1920, false, 80, 0), OK);
     assert_int_equal(floor_forward_poll(f, m, FLOOR_POLL_MAX, 0), SUBSCRIBERS);
     assert_int_equal(m[0].port, 6100);
+    /* A port has one owner: b's is c's now, and b is nowhere. */
+    assert_int_equal(floor_forward_port(f, "c", 6001), OK);
+    assert_int_equal(give(AUDIO_IN, 3, 2880, false, 80, 0), OK);
+    assert_int_equal(floor_forward_poll(f, m, FLOOR_POLL_MAX, 0), SUBSCRIBERS - 1);
+    assert_int_equal(m[1].port, 6001);
+    check(2, m[1].data, m[1].len, AUDIO_OUT(2), 3, 80);
     tear_down();
 }
 
