@@ -39,9 +39,17 @@ export function newest(dir = HISTORY, before = null) {
     return files.length > 0 ? read(join(dir, files.at(-1))) : null;
 }
 
-/** All runs before `before`, newest first. */
+/** All runs before `before`, newest first; those of another schema can't be compared with and are passed over. */
 export const earlier = (dir = HISTORY, before = null) =>
-    list(dir).filter((f) => before === null || f < before).reverse().map((f) => read(join(dir, f)));
+    list(dir).filter((f) => before === null || f < before).reverse().map((f) => tryRead(join(dir, f))).filter(Boolean);
+
+function tryRead(file) {
+    try {
+        return read(file);
+    } catch {
+        return null;
+    }
+}
 
 const stamp = (iso) => iso.replace(/[-:]/g, '').replace(/\.\d+Z$/, 'Z');
 

@@ -39,6 +39,7 @@ function contenderOf(samples, scenario) {
     return {
         ...group,
         server_cpu_per_unit_ns: med((s) => s.units > 0 && s.server ? (s.server.cpu_s / s.units) * 1e9 : undefined),
+        database_cpu_per_unit_ns: med((s) => s.units > 0 && s.server?.database_cpu_s !== undefined ? (s.server.database_cpu_s / s.units) * 1e9 : undefined),
         throughput: med((s) => s.throughput ?? (s.window_s > 0 ? s.units / s.window_s : undefined)),
         memory_per_unit_bytes: med((s) => s.server?.memory_per_unit_bytes),
         rss_bytes: med((s) => s.server?.rss_bytes),

@@ -38,15 +38,19 @@ export function number(value) {
     return String(Number(value.toPrecision(3)));
 }
 
-const SCALES = { B: [['GiB', 2 ** 30], ['MiB', 2 ** 20], ['kiB', 1024]], us: [['s', 1e6], ['ms', 1000], ['µs', 1]], ns: [['s', 1e9], ['ms', 1e6], ['µs', 1e4 / 10]] };
+// Unit → [name, its size, from what on it is used]; a cost in ns stays in ns while it is compared with others in ns.
+const SCALES = {
+    B: [['GiB', 2 ** 30, 2 ** 30], ['MiB', 2 ** 20, 2 ** 20], ['kiB', 1024, 1024]],
+    us: [['s', 1e6, 1e6], ['ms', 1000, 1000]],
+    ns: [['s', 1e9, 1e9], ['ms', 1e6, 1e6], ['µs', 1000, 1e5]],
+};
 
 /** A value with its unit, scaled where that reads better: bytes, µs and ns; shares in per cent. */
 export function quantity(value, unit = '') {
     if (!Number.isFinite(value)) return '–';
     if (unit === 'share' || unit === '%') return `${number(unit === 'share' ? value * 100 : value)} %`;
     const key = { bytes: 'B', 'µs': 'us' }[unit] ?? unit;
-    // A cost in ns is compared with others in ns, so it stays until it is long.
-    const scale = (SCALES[key] ?? []).find(([, factor]) => Math.abs(value) >= factor * (key === 'ns' ? 100 : 1));
+    const scale = (SCALES[key] ?? []).find(([, , from]) => Math.abs(value) >= from);
     if (scale) return `${number(value / scale[1])} ${scale[0]}`;
     return `${number(value)}${key ? ` ${key === 'us' ? 'µs' : key}` : ''}`;
 }
@@ -57,6 +61,10 @@ export const percent = (share) => (Number.isFinite(share) ? `${(share * 100).toF
 
 /** "vs_janus_installed" → "janus-installed" */
 export const peerOf = (key) => key.replace(/^vs_/, '').replaceAll('_', '-');
+
+const TITLES = { janus: 'Janus, tuned', 'janus-installed': 'Janus, as installed', floor: 'the floor', vips: 'vipsthumbnail', postgres: 'PostgreSQL', ours: 'Sotto' };
+/** How a contender is called in sentences. */
+export const titleOf = (name) => TITLES[name] ?? name;
 
 /** A contender's best known latency: the first of its histograms. */
 export const firstLatency = (c) => Object.entries(c?.latency_us ?? {}).find(([, h]) => h && Number.isFinite(h.p50)) ?? null;
