@@ -52,6 +52,10 @@ int ice_check_error(uint8_t *out, size_t cap, const uint8_t *request, size_t len
  * "peer-ufrag:own-ufrag", pwd the peer's. transaction is 12 bytes that come back in the answer. */
 int ice_check_build(uint8_t *out, size_t cap, const uint8_t transaction[12], const char *username,
                     const char *pwd, uint32_t priority, bool use_candidate, uint64_t tie_breaker);
+/* The same in either role (RFC 8445 section 7.1.3): only the controlling end nominates. */
+int ice_check_build_as(bool controlling, uint8_t *out, size_t cap, const uint8_t transaction[12],
+                       const char *username, const char *pwd, uint32_t priority, bool use_candidate,
+                       uint64_t tie_breaker);
 /* Reads the answer to it: OK and the mapped address, ERR_AUTH (integrity), ERR_INVALID (not an
  * answer to this transaction), ERR_STATE with *code set (an error response, integrity verified
  * where present). mapped_len is in: capacity, out: length. */

@@ -29,6 +29,14 @@ static void agent_init(StunAgent *agent)
 int ice_check_build(uint8_t *out, size_t cap, const uint8_t transaction[12], const char *username,
                     const char *pwd, uint32_t priority, bool use_candidate, uint64_t tie_breaker)
 {
+    return ice_check_build_as(true, out, cap, transaction, username, pwd, priority, use_candidate,
+                              tie_breaker);
+}
+
+int ice_check_build_as(bool controlling, uint8_t *out, size_t cap, const uint8_t transaction[12],
+                       const char *username, const char *pwd, uint32_t priority, bool use_candidate,
+                       uint64_t tie_breaker)
+{
     StunAgent agent;
     StunMessage msg;
 
@@ -41,8 +49,10 @@ int ice_check_build(uint8_t *out, size_t cap, const uint8_t transaction[12], con
                                     STUN_MESSAGE_RETURN_SUCCESS;
     ok = ok && stun_message_append32(&msg, STUN_ATTRIBUTE_PRIORITY, priority) ==
                    STUN_MESSAGE_RETURN_SUCCESS;
-    ok = ok && stun_message_append64(&msg, STUN_ATTRIBUTE_ICE_CONTROLLING, tie_breaker) ==
-                   STUN_MESSAGE_RETURN_SUCCESS;
+    ok = ok && stun_message_append64(&msg,
+                                     controlling ? STUN_ATTRIBUTE_ICE_CONTROLLING
+                                                 : STUN_ATTRIBUTE_ICE_CONTROLLED,
+                                     tie_breaker) == STUN_MESSAGE_RETURN_SUCCESS;
     ok = ok && stun_message_append_bytes(&msg, STUN_ATTRIBUTE_USERNAME, username,
                                          strlen(username)) == STUN_MESSAGE_RETURN_SUCCESS;
     size_t n = ok ? stun_agent_finish_message(&agent, &msg, (const uint8_t *)pwd, strlen(pwd)) : 0;

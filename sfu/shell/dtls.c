@@ -183,6 +183,24 @@ void dtls_context_free(struct dtls_context *c)
     }
 }
 
+int dtls_context_only(struct dtls_context *c, enum dtls_srtp_profile profile)
+{
+    const char *name = NULL;
+    switch (profile) {
+    case DTLS_AEAD_AES_128_GCM:
+        name = "SRTP_AEAD_AES_128_GCM";
+        break;
+    case DTLS_AEAD_AES_256_GCM:
+        name = "SRTP_AEAD_AES_256_GCM";
+        break;
+    case DTLS_AES128_CM_SHA1_80:
+        name = "SRTP_AES128_CM_SHA1_80";
+        break;
+    }
+    /* SSL_CTX_set_tlsext_use_srtp answers 0 when it worked. */
+    return name && SSL_CTX_set_tlsext_use_srtp(c->ssl, name) == 0 ? OK : ERR_UNSUPPORTED;
+}
+
 const uint8_t *dtls_context_fingerprint(const struct dtls_context *c)
 {
     return c->fingerprint;

@@ -46,6 +46,9 @@ typedef void (*dtls_send_fn)(void *arg, const uint8_t *data, size_t len);
  * AEAD_AES_128_GCM, AEAD_AES_256_GCM, AES128_CM_SHA1_80. ERR_NOMEM. */
 int dtls_context_new(struct dtls_context **out);
 void dtls_context_free(struct dtls_context *c);
+/* Only this profile from here on, for new associations (a load client that measures one suite).
+ * ERR_UNSUPPORTED. */
+int dtls_context_only(struct dtls_context *c, enum dtls_srtp_profile profile);
 /* SHA-256 of the certificate, DTLS_FINGERPRINT_LEN bytes. */
 const uint8_t *dtls_context_fingerprint(const struct dtls_context *c);
 
