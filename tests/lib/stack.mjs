@@ -52,11 +52,12 @@ export async function startStack(settings = {}) {
         'log.level': 'debug',
     };
     const set = Object.entries({ ...defaults, ...settings }).flatMap(([k, v]) => ['--set', `${k}=${v}`]);
-    const stack = (...args) =>
+    const command = (env, ...args) =>
         run(join(root, 'deploy/stack'), ['--var', dir, '--port-base', String(base), ...set, ...args], {
-            env: { ...process.env, ASAN_OPTIONS: 'detect_leaks=1:abort_on_error=0', UBSAN_OPTIONS: 'print_stacktrace=1' },
+            env: { ...process.env, ...env, ASAN_OPTIONS: 'detect_leaks=1:abort_on_error=0', UBSAN_OPTIONS: 'print_stacktrace=1' },
             timeout: 120_000,
         });
+    const stack = (...args) => command({}, ...args);
     try {
         await stack('up');
     } catch (error) {
@@ -74,7 +75,8 @@ export async function startStack(settings = {}) {
         sfuMetricsUrl: `http://127.0.0.1:${base + 5}/metrics`,
         conninfo: `host=${dir}/run dbname=sotto`,
         log,
-        start: (part) => stack('start', part),
+        /** `env` is added to the part's environment. */
+        start: (part, env = {}) => command(env, 'start', part),
         stop: (part) => stack('stop', part),
         kill: (part) => stack('kill', part),
         /** One SQL statement, as the service user, by psql; rows as arrays of texts. */
