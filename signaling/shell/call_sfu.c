@@ -283,7 +283,6 @@ static void on_node_down(void *arg, const char *node)
 {
     struct calls *s = arg;
     struct call_entry *en, *next;
-    LOG_W("sfu_down", "node=%s", node);
     HASH_ITER(hh, s->by_id, en, next)
     {
         if (strcmp(en->node, node) == 0) {
