@@ -11,7 +11,7 @@
 #include "lib/base/err.h"
 #include "lib/base/ids.h"
 
-enum { LINE = 64 * 1024, HISTOGRAM_TEXT = 16 * 1024, TELL_US = 1000000 };
+enum { LINE = 64 * 1024, HISTOGRAM_TEXT = 16 * 1024, TELL_US = 500000 };
 
 static const struct mode *const modes[] = {&mode_idle, &mode_storm, &mode_churn, &mode_login, NULL};
 
@@ -111,17 +111,17 @@ void run_stats(struct run *r, const char *ev)
     run_tell(r, e);
 }
 
-/* Each second while the sockets open, and once when they are. */
+/* Twice a second while the sockets open, and once when each is open or has failed. */
 static void tell_progress(void *arg)
 {
     struct run *r = arg;
-    size_t pending = ws_client_pending(r->ws);
-    cJSON *e = run_event(pending == 0 || r->ready == r->n ? "open" : "progress");
+    bool done = r->ready + r->failed >= r->n;
+    cJSON *e = run_event(done ? "open" : "progress");
     json_put_int(e, "open", r->ready);
-    json_put_int(e, "pending", (int64_t)pending);
+    json_put_int(e, "pending", (int64_t)ws_client_pending(r->ws));
     json_put_int(e, "failed", r->failed);
     cJSON_AddNumberToObject(e, "seconds", (double)(clock_mono_us() - r->begun_us) / 1e6);
-    if (r->ready == r->n || (pending == 0 && r->ready + r->failed >= r->n)) {
+    if (done) {
         r->all_open = true;
         run_put_histogram(r, e, "connect", &r->connect);
         loop_timer_stop(r->teller);
@@ -269,14 +269,16 @@ static void on_alloc(uv_handle_t *h, size_t n, uv_buf_t *b)
 
 static void end(struct run *r)
 {
+    r->ending = true;
     ws_client_free(r->ws);
     http_client_free(r->http);
     if (r->pinger)
         loop_timer_free(r->pinger);
     if (r->teller)
         loop_timer_free(r->teller);
+    if (r->mode && r->mode->stop)
+        r->mode->stop(r);
     peers_free(r);
-    free(r->own);
     free(r->json);
     cJSON_Delete(r->config);
     buf_free(&prog.line);

@@ -44,6 +44,7 @@ struct mode {
     const char *name;
     bool opens; /* all sockets are opened at the start */
     int (*start)(struct run *r);
+    void (*stop)(struct run *r); /* frees r->own */
     void (*on_ready)(struct peer *p);
     /* A frame of Sotto, parsed: replies and events. */
     void (*on_frame)(struct peer *p, const char *type, const cJSON *frame);
@@ -71,7 +72,7 @@ struct run {
     const char *url, *domain;
     struct peer *peers;
     int n, ready, failed, refused;
-    bool all_open;
+    bool all_open, ending;
     int64_t begun_us, mark_us;
     double mark_cpu;
     struct histogram connect, rtt;

@@ -8,7 +8,7 @@
 #include "lib/base/err.h"
 #include "lib/base/ids.h"
 
-enum { LINE_MAX_LEN = 8192, PING_TURN_US = 1000, PING_LOST_US = 30000000 };
+enum { LINE_MAX_LEN = 8192, PING_TURN_US = 1000 };
 
 /* ---- Sotto's socket ---- */
 
@@ -88,7 +88,8 @@ static void gone(struct peer *p, int code, const char *why)
         p->failures++;
         r->failed++;
     }
-    r->mode->on_gone(p, code, why);
+    if (!r->ending)
+        r->mode->on_gone(p, code, why);
 }
 
 static void sotto_closed(struct ws_socket *s, void *arg, int code, const char *reason)
