@@ -25,7 +25,7 @@ export async function start(ctx, { mode = 'train', profile = 'gcm' } = {}) {
 
     /** The endpoint of the load client, and its port told to the floor. */
     const attach = async (load, ep, members) => {
-        const { port } = await load.raw(ep, { remote, profile, ...members });
+        const port = await load.raw(ep, { remote, profile, ...members });
         await floor.ask({ op: 'port', id: String(ep), port });
         names.add(ep);
     };

@@ -1,27 +1,24 @@
 #include "bench/load/floor_commands.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <openssl/crypto.h>
 
+#include "bench/client/line_reader.h"
 #include "lib/base/err.h"
 #include "lib/base/json.h"
 
-#define LINE_MAX_BYTES (1 << 20)
-#define STREAMS_MAX    4096
-#define KEY_MAX        (32 + 14)
+#define STREAMS_MAX 4096
+#define KEY_MAX     (32 + 14)
 
 struct commands {
     struct floor_forward *forward;
     struct net *net;
-    size_t len;
-    char line[LINE_MAX_BYTES];
+    struct line_reader lines;
 };
 
 int commands_new(struct commands **out, struct floor_forward *f, struct net *n)
@@ -135,8 +132,9 @@ static int carry_out(struct commands *c, enum op op, const char *id, const cJSON
     return add_peer(c, op, id, o, e);
 }
 
-static void on_line(struct commands *c, const char *line, size_t len)
+static void on_line(void *arg, const char *line, size_t len)
 {
+    struct commands *c = arg;
     cJSON *o = NULL;
     struct json_errors e = {0};
     int err = json_parse(&o, line, len);
@@ -165,31 +163,12 @@ static void on_line(struct commands *c, const char *line, size_t len)
     cJSON_Delete(o);
 }
 
-static void take_lines(struct commands *c)
-{
-    char *start = c->line, *end;
-    while ((end = memchr(start, '\n', c->len - (size_t)(start - c->line)))) {
-        if (end > start)
-            on_line(c, start, (size_t)(end - start));
-        start = end + 1;
-    }
-    c->len -= (size_t)(start - c->line);
-    memmove(c->line, start, c->len);
-}
-
 int commands_read(struct commands *c, int fd)
 {
-    ssize_t n = read(fd, c->line + c->len, sizeof(c->line) - c->len);
-    if (n == 0)
-        return ERR_CLOSED;
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? OK : ERR_IO;
-    c->len += (size_t)n;
-    take_lines(c);
-    if (c->len == sizeof(c->line)) { /* nobody writes lines that long */
-        puts("{\"ev\":\"error\",\"why\":\"line too long\"}");
-        fflush(stdout);
-        c->len = 0;
-    }
+    int err = line_reader_read(&c->lines, fd, on_line, c);
+    if (err != ERR_TOO_LARGE)
+        return err;
+    puts("{\"ev\":\"error\",\"why\":\"line too long\"}");
+    fflush(stdout);
     return OK;
 }
