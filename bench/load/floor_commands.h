@@ -10,8 +10,8 @@ struct commands;
 /* Both are borrowed. ERR_NOMEM. */
 int commands_new(struct commands **out, struct floor_forward *f, struct net *n);
 void commands_free(struct commands *c);
-/* Reads once (poll said that there is something), carries out whole lines and answers on stdout. A line
- * with a fault is answered by an error event. ERR_CLOSED at the end of input, ERR_IO. */
+/* Reads once (poll said that there is something), carries out whole lines and answers on stdout. A
+ * line with a fault is answered by an error event. ERR_CLOSED at the end of input, ERR_IO. */
 int commands_read(struct commands *c, int fd);
 
 #endif
