@@ -20,6 +20,7 @@ struct signald_link {
     int hellos_awaited;  /* asked of the worker; only the answer to the last one counts */
     bool greeted;        /* hello was sent on this link: the rest may follow */
     _Atomic bool posted; /* a drain is on its way to the loop */
+    bool freed;          /* by its owner: that drain, which can't be called back, frees the rest */
     struct loop_timer *timer;
     int64_t load_us, cpu_us, forwarded;
 };
@@ -43,6 +44,10 @@ static void drain(void *arg)
 {
     struct signald_link *s = arg;
     struct worker_report *r;
+    if (s->freed) {
+        free(s);
+        return;
+    }
     atomic_store_explicit(&s->posted, false, memory_order_seq_cst);
     while (s->worker && (r = worker_take(s->worker))) {
         pass_on(s, r);
@@ -200,6 +205,9 @@ void signald_link_free(struct signald_link *s)
             link_client_free(s->client);
         }
         loop_timer_free(s->timer);
-        free(s);
+        s->freed = atomic_load_explicit(&s->posted, memory_order_seq_cst);
+        if (!s->freed) {
+            free(s);
+        }
     }
 }
