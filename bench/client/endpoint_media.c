@@ -37,11 +37,15 @@ static int make_source(struct endpoint *e, int64_t now_us)
 {
     const struct sdp_client_agreed *a = &e->agreed;
     struct source_config c = e->source_config;
+    struct source *before = e->source;
     c.number = e->o.number;
-    source_free(e->source);
     e->source = NULL;
-    return source_new(&e->source, &c, &e->host->opus, a->sends[MEDIA_AUDIO] ? &a->send[0] : NULL,
-                      a->sends[MEDIA_VIDEO] ? &a->send[1] : NULL, now_us);
+    int r = source_new(&e->source, &c, &e->host->opus, a->sends[MEDIA_AUDIO] ? &a->send[0] : NULL,
+                       a->sends[MEDIA_VIDEO] ? &a->send[1] : NULL, now_us);
+    if (r == OK && before) /* no number may be sent twice under one key */
+        source_continue(e->source, before);
+    source_free(before);
+    return r;
 }
 
 int endpoint_media_start(struct endpoint *e, const struct dtls_keys *keys, int64_t now_us)
@@ -107,6 +111,7 @@ void endpoint_rtp(struct endpoint *e, uint8_t *data, size_t len, int64_t now_us)
 {
     if (!e->receiver || e->state != ENDPOINT_CONNECTED)
         return;
+    e->host->media_came = true;
     if (e->media_pending)
         look_for_media(e, data[1] & 0x7f, now_us);
     if (!receiver_input(e->receiver, data, len, now_us))
@@ -116,11 +121,23 @@ void endpoint_rtp(struct endpoint *e, uint8_t *data, size_t len, int64_t now_us)
         receiver_sample(e->receiver, data, r == OK ? len : 0, now_us);
 }
 
+/* The other end knows by now what these SSRCs are: no MID any more. */
+static void on_report(struct endpoint *e, const struct rtcp_packet *p)
+{
+    struct rtcp_rr rr;
+    if (rtcp_parse_rr(&rr, p) != OK)
+        return;
+    for (size_t i = 0; i < rr.n_reports; i++)
+        source_acknowledged(e->source, rr.report[i].ssrc);
+}
+
 /* What the other end asks of what we send. */
 static void on_feedback(struct endpoint *e, const struct rtcp_packet *p, int64_t now_us)
 {
     uint16_t seqs[MAX_NACKED];
     struct rtcp_feedback fb;
+    if (p->type == RTCP_RR)
+        on_report(e, p);
     if (p->type == RTCP_PSFB && (p->count == RTCP_FMT_PLI || p->count == RTCP_FMT_FIR)) {
         source_on_pli(e->source, now_us);
     } else if (p->type == RTCP_RTPFB && p->count == RTCP_FMT_NACK) {

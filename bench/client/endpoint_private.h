@@ -17,6 +17,7 @@
 #define ENDPOINT_ROUNDS     8    /* recvmmsg a wake-up, so that one endpoint can't keep the loop */
 #define ENDPOINT_FRAME      32   /* packets a sendmmsg */
 #define ENDPOINT_TICK_US    5000 /* what isn't a source's is rounded up to it */
+#define ENDPOINT_PAUSE_US   200  /* before the loop looks again at sockets that get media */
 #define ENDPOINT_BUFFER     (1 << 20) /* SO_RCVBUF: 2 s of a camera */
 #define ENDPOINT_CANDIDATES 512       /* bytes of our candidates' lines */
 #define ENDPOINT_STREAMS    3         /* SSRCs that we send: audio, video, RTX */
@@ -33,8 +34,10 @@ struct endpoint_host {
     size_t n_heap, heap_cap;
     int timer_fd;
     int64_t armed_us; /* what the timerfd is set to; INT64_MAX: off */
-    bool timer_watched;
+    int handles;      /* of libuv, open */
     uv_poll_t timer;
+    uv_prepare_t pause;
+    bool media_came; /* RTP since the last pause */
     /* Receive buffers, used by one endpoint at a time. */
     struct mmsghdr in[ENDPOINT_BATCH];
     struct iovec in_iov[ENDPOINT_BATCH];

@@ -9,7 +9,7 @@
 #include "bench/client/media.h"
 
 #define RECEIVER_MAX_STREAMS 160
-#define RECEIVER_SAMPLE      32 /* one packet in so many a stream is decrypted */
+#define RECEIVER_SAMPLE      64 /* one packet in so many a stream is decrypted */
 
 struct receiver;
 
