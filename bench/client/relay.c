@@ -1,5 +1,6 @@
 #include "bench/client/relay.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>

@@ -56,8 +56,10 @@ static bool config_ok(const struct source_config *c, const struct media_track *v
  * told by somebody who misses the first packets just before a wrap. */
 static void start_stream(struct source *s, struct source_stream *st, const struct media_track *t)
 {
-    st->on = true;
-    st->track = *t;
+    if (t) {
+        st->on = true;
+        st->track = *t;
+    }
     st->seq = (uint16_t)(source_random(s) & 0x7fff);
     st->rtx_seq = (uint16_t)(source_random(s) & 0x7fff);
     st->ts_base = (uint32_t)source_random(s);
@@ -77,12 +79,33 @@ int source_new(struct source **out, const struct source_config *c, const struct 
     s->start_us = start_us;
     s->report_us = start_us + SECOND_US / 4 + (int64_t)(source_random(s) % SECOND_US);
     s->transport_seq = (uint16_t)source_random(s);
-    if (audio && c->audio)
-        start_stream(s, &s->audio, audio);
-    if (video && c->video_kbps > 0)
-        start_stream(s, &s->video, video);
+    start_stream(s, &s->audio, c->audio ? audio : NULL);
+    start_stream(s, &s->video, c->video_kbps > 0 ? video : NULL);
     *out = s;
     return OK;
+}
+
+static void continue_stream(struct source_stream *st, const struct source_stream *before,
+                            int64_t ticks)
+{
+    st->seq = before->seq;
+    st->rtx_seq = before->rtx_seq;
+    st->ts_base = before->ts_base + (uint32_t)ticks;
+    st->packets = before->packets;
+    st->octets = before->octets;
+    st->acknowledged = before->acknowledged;
+    st->rtx_acknowledged = before->rtx_acknowledged;
+}
+
+void source_continue(struct source *s, const struct source *before)
+{
+    int64_t us = s->start_us - before->start_us;
+
+    continue_stream(&s->audio, &before->audio, us * AUDIO_CLOCK / SECOND_US);
+    continue_stream(&s->video, &before->video, us * VIDEO_CLOCK / SECOND_US);
+    s->transport_seq = before->transport_seq;
+    s->counter = before->counter;
+    s->picture = (uint16_t)(before->picture + before->frame_index);
 }
 
 void source_free(struct source *s)

@@ -37,6 +37,10 @@ struct source_packet {
 int source_new(struct source **out, const struct source_config *c, const struct media_opus *opus,
                const struct media_track *audio, const struct media_track *video, int64_t start_us);
 void source_free(struct source *s);
+/* To be called before the first poll: numbers, clocks and pictures go on where `before` (the same
+ * tracks) leaves off, so that SRTP's keys and the other end may stay: nothing is sent under a
+ * number again. What was sent before can't be repeated any more. */
+void source_continue(struct source *s, const struct source *before);
 /* When something is due, reports (source_report) included. */
 int64_t source_deadline(const struct source *s);
 /* What is due by now, retransmissions first; at most n packets, nor more than SOURCE_BATCH; call

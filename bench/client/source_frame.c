@@ -54,7 +54,7 @@ void source_begin_frame(struct source *s)
         .size = size,
         .packets = (size + room - 1) / room,
         .key = key,
-        .picture = (uint16_t)(s->frame_index & 0x7fff),
+        .picture = (uint16_t)((s->picture + s->frame_index) & 0x7fff),
         .ts = s->video.ts_base + (uint32_t)(s->frame_index * VIDEO_CLOCK / s->config.fps),
         .due_us = due_us,
     };

@@ -43,7 +43,8 @@ struct source {
     uint16_t transport_seq;
     uint64_t audio_index, frame_index; /* next to be made */
     uint32_t counter;
-    int64_t debt; /* bytes that frames were larger than the rate allows */
+    uint16_t picture; /* the first frame's id */
+    int64_t debt;     /* bytes that frames were larger than the rate allows */
     bool key_wanted;
     int64_t key_us; /* when the last keyframe was due */
     struct source_frame frame;

@@ -523,6 +523,42 @@ static void test_sender_reports(void **state)
     assert_true(reports == 9 || reports == 10);
 }
 
+/* A new source for the same tracks goes on in every numbering, also over a time without video. */
+static void test_goes_on_after_another(void **state)
+{
+    (void)state;
+    struct source *before;
+    struct seen e = {0}, was;
+    struct source_config silent = pair_source_config(), c = silent;
+
+    start(silent);
+    see_until(&e, START_US + 2000000);
+    was = e;
+    before = s;
+    silent.video_kbps = 0;
+    silent.audio = false;
+    assert_int_equal(source_new(&s, &silent, &pair_opus, &track[0], &track[1], START_US + 2000000),
+                     OK);
+    source_continue(s, before);
+    source_free(before);
+    before = s;
+    assert_int_equal(source_new(&s, &c, &pair_opus, &track[0], &track[1], START_US + 2500000), OK);
+    source_continue(s, before);
+    source_free(before);
+    struct source_packet out[8];
+    struct rtp_header h;
+    struct vp8_descriptor d;
+    uint16_t transport;
+    assert_int_equal(source_poll(s, out, 1, START_US + 2500000), 1);
+    assert_int_equal(rtp_parse(&h, out[0].data, out[0].len), OK);
+    assert_int_equal(vp8_parse(&d, out[0].data + h.payload_off, h.payload_len), OK);
+    assert_true(d.keyframe && h.seq == (uint16_t)(was.video_seq + 1));
+    assert_int_equal(d.picture_id, (was.picture + 1) & 0x7fff);
+    assert_int_equal(h.ts, was.video_ts + 3000 + 45000); /* half a second later */
+    assert_true(rtp_transport_seq(&h, out[0].data, 3, &transport));
+    assert_int_equal(transport, (uint16_t)(was.transport + 1));
+}
+
 static void test_same_seed_same_packets(void **state)
 {
     (void)state;
@@ -564,6 +600,7 @@ int main(void)
         cmocka_unit_test_teardown(test_lateness, end),
         cmocka_unit_test_teardown(test_mid_until_acknowledged, end),
         cmocka_unit_test_teardown(test_sender_reports, end),
+        cmocka_unit_test_teardown(test_goes_on_after_another, end),
         cmocka_unit_test_teardown(test_same_seed_same_packets, end),
     };
     return cmocka_run_group_tests(tests, make_opus, NULL);
