@@ -6,6 +6,7 @@
 #include "bench/client/receiver_internal.h"
 #include "lib/base/err.h"
 #include "lib/proto/vp8.h"
+#include "sfu/core/srtp_writer.h"
 
 #define PADDING_BIT 0x20
 
@@ -108,7 +109,10 @@ static bool input_media(struct receiver *r, struct stream *st, const struct rtp_
     bool sample = stream_take_sample(st);
     if (sample)
         st->measured = seq;
-    return sample || r->config.decrypt_all || st->keyframe_wanted || (packet[0] & PADDING_BIT);
+    /* Nothing but padding is no longer than its count byte can say, and the tag; a segment train's
+     * packets have a byte of padding and would all be decrypted. */
+    bool may_be_padding = (packet[0] & PADDING_BIT) && h->payload_len <= UINT8_MAX + SRTP_MAX_TAG;
+    return sample || r->config.decrypt_all || st->keyframe_wanted || may_be_padding;
 }
 
 bool receiver_input(struct receiver *r, const uint8_t *packet, size_t len, int64_t now_us)
