@@ -118,6 +118,11 @@ export class Device {
         }
     }
 
+    /** The port that its socket comes from, for who cuts it. */
+    get localPort() {
+        return this.#socket?._socket?.localPort;
+    }
+
     get label() {
         return `${this.person.username}/${this.name}`;
     }

@@ -12,6 +12,10 @@ export class Probe {
         a.reserved = b.reserved = true;
     }
 
+    devices() {
+        return [this.a.phone, this.b.phone];
+    }
+
     /** Everything that says of itself that it is ready. */
     async ready() {
         const [signald, sfud] = await Promise.all([get(`${this.world.url}/readyz`), get(this.world.stack.sfuMetricsUrl.replace('/metrics', '/healthz'))]);

@@ -28,7 +28,11 @@ export const KINDS = {
 };
 
 /** Seconds from the begin of one event to the earliest begin of the next. */
-const GAPS = { gentle: [9, 22], hard: [2, 9] };
+const GAPS = { gentle: [7, 16], hard: [2, 9] };
+
+/** Of a soak that is at least that long, the last part kills nothing: processes live long enough there to see whether their memory climbs. */
+const CALM = { from: 300, share: 0.4 };
+const spares = (kind) => !/^(kill|restart) /.test(kind);
 
 /**
  * The events of a soak, by their earliest time: [{ n, at, kind, target, hold }], all times in seconds. Every kind comes
@@ -40,9 +44,13 @@ export function makeSchedule({ seed, seconds, mode, kinds = Object.keys(KINDS) }
     const [low, high] = GAPS[mode];
     const quietEnd = Math.min(20, seconds / 4); // the last events shall be over when the soak is
     const events = [];
+    const calmFrom = seconds >= CALM.from ? seconds * (1 - CALM.share) : Infinity;
     let bag = [];
     for (let at = random.between(4, 8); at < seconds - quietEnd; at += random.between(low, high)) {
-        if (bag.length === 0) bag = random.shuffled(kinds);
+        const calm = at >= calmFrom;
+        if (calm) bag = bag.filter(spares);
+        if (bag.length === 0) bag = random.shuffled(calm ? kinds.filter(spares) : kinds);
+        if (bag.length === 0) break;
         const kind = bag.shift();
         const { target, hold } = KINDS[kind];
         events.push({ n: events.length + 1, at: round(at), kind, target, hold: round(random.between(...hold)) });

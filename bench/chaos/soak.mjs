@@ -56,6 +56,7 @@ async function begin(run, status) {
     const { world, options } = run;
     status.line(`seed ${options.seed}, ${options.users} users, ${options.callsPerMinute} scripts a minute, ${options.minutes} min, chaos ${options.chaos}`);
     await world.up();
+    run.since = Date.now();
     run.before = await baseline(world);
     status.line(`a stack in ${world.stack.dir}; people come`);
     await world.fill(options.users);
@@ -97,8 +98,9 @@ async function finish(run, status) {
     run.books = await closeBooks(world, { ...run, sanitized: options.sanitized, step });
     run.figures = await figures(run);
     // The logs are read when all have ended, before the folder goes.
+    const span = { since: run.since, until: Date.now() };
     for (const part of ['sfud', 'signald', 'coturn']) await world.parts.stop(part);
-    run.books.push(closeLogs(world));
+    run.books.push(closeLogs(world, span));
 }
 
 async function figures({ world, workloads, chaos, samples, seconds }) {

@@ -14,12 +14,16 @@ const processes = {
     },
 };
 
-const half = (random) => () => random.chance(0.5);
+/** Half of the connections, and those of the probe: or it could not tell when all is well again. */
+const half = (world, random) => {
+    const ports = new Set(world.probe.devices().map((d) => d.localPort));
+    return ({ client }) => ports.has(client.remotePort) || random.chance(0.5);
+};
 
 const others = {
-    'drop sockets': (world, random) => void world.relays.sockets.drop(half(random)),
-    'stall sockets': (world, random) => world.relays.sockets.stall(half(random)),
-    'half-open sockets': (world, random) => void world.relays.sockets.halfOpen(half(random)),
+    'drop sockets': (world, random) => void world.relays.sockets.drop(half(world, random)),
+    'stall sockets': (world, random) => world.relays.sockets.stall(half(world, random)),
+    'half-open sockets': (world, random) => void world.relays.sockets.halfOpen(half(world, random)),
     'cut link'(world) {
         world.relays.link.refuse(true);
         world.relays.link.drop();

@@ -1,5 +1,6 @@
 // The world of a soak: a private stack with its relays, its people, the ledger, and what workloads need to know.
 import { readFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { startStack } from '../../tests/lib/stack.mjs';
 import { Ledger } from './ledger.mjs';
 import { Parts } from './parts.mjs';
@@ -113,8 +114,7 @@ export class World {
 
     /** A metric's value, summed over its labels unless they are named. */
     async metric(name, labels, url = this.stack.metricsUrl) {
-        const response = await fetch(url, { signal: AbortSignal.timeout(3000) });
-        const text = await response.text();
+        const text = await getOnce(url);
         return text
             .split('\n')
             .filter((l) => (labels ? l.startsWith(`${name}{${labels}} `) : l.startsWith(`${name} `) || l.startsWith(`${name}{`)))
@@ -136,4 +136,19 @@ export class World {
         for (const relay of Object.values(this.relays ?? {})) relay.close();
         await this.stack?.down();
     }
+}
+
+/** GET on a connection that is closed after it: none of ours is left among the server's descriptors. */
+function getOnce(url) {
+    return new Promise((resolve, reject) => {
+        const request = get(url, { agent: false, timeout: 3000 }, (response) => {
+            let text = '';
+            response.setEncoding('utf8');
+            response.on('data', (chunk) => (text += chunk));
+            response.on('end', () => resolve(text));
+            response.on('error', reject);
+        });
+        request.on('timeout', () => request.destroy(new Error(`${url} took too long`)));
+        request.on('error', reject);
+    });
 }

@@ -95,4 +95,6 @@ export async function closeBooks(world, { before, samples, workloads, sanitized,
 }
 
 /** The last one, when all servers have been stopped: what they wrote down, on their way out as well. */
-export const closeLogs = (world) => logBook({ logs: Object.fromEntries(PARTS.map((part) => [part, world.log(part)])), windows: world.windows });
+export function closeLogs(world, { since, until }) {
+    return logBook({ logs: Object.fromEntries(PARTS.map((part) => [part, world.log(part)])), windows: world.windows, since, until });
+}

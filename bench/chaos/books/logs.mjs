@@ -1,4 +1,5 @@
 // The book of logs: no warnings and errors but those that chaos explains, and nothing from a sanitizer.
+import { readFileSync, readdirSync } from 'node:fs';
 import { AFTERMATH_MS } from '../windows.mjs';
 
 const any = () => true;
@@ -15,9 +16,11 @@ export const EXPLAINED = [
     { part: 'signald', pattern: /\brefresh_token_reused\b/, explains: any, why: 'an answer was lost and the client asked again' },
 ];
 
+const schema = new URL('../../../schema/', import.meta.url);
+const messages = readdirSync(schema).flatMap((file) => [...readFileSync(new URL(file, schema), 'utf8').matchAll(/MESSAGE = '(\w+)'/g)].map((m) => m[1]));
 /** PostgreSQL writes down every error that our functions raise on purpose: each becomes an answer to a client. */
-const RAISED = /ERROR: {2}(busy|call_not_found|call_ended|forbidden|not_found|conversation_not_found|user_not_found|not_invited|too_many_participants|conflict)\b/;
-const POSTGRES_CHAOS = /(terminating connection|the database system is (starting up|shutting down|in recovery)|canceling|connection to client lost|could not (send|receive) data|lock file|database system was (interrupted|not properly shut down)|terminating any other active|automatic recovery|due to unexpected postmaster exit)/;
+const RAISED = new RegExp(`ERROR: {2}(${[...new Set(messages)].join('|')})$`);
+const POSTGRES_CHAOS = /(terminating connection|the database system is (starting up|shutting down|in recovery)|database "sotto" already exists|canceling|connection to client lost|could not (send|receive) data|lock file|database system was (interrupted|not properly shut down)|terminating any other active|automatic recovery|due to unexpected postmaster exit)/;
 
 const SANITIZER = /(ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer)/;
 
@@ -25,13 +28,17 @@ const SANITIZER = /(ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtime error:|SUM
 const timeOf = (line) => Date.parse(/^\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(line)?.[0] ?? '');
 const postgresTime = (line) => Date.parse((/^\d{4}-\d\d-\d\d [\d:.]+ (UTC|GMT)/.exec(line)?.[0] ?? '').replace(/ (UTC|GMT)/, 'Z').replace(' ', 'T'));
 
-/** `logs`: { part: text }; windows as ever. */
-export function logBook({ logs, windows }) {
+/**
+ * `logs`: { part: text }; windows as ever. Before `since` the stack was being set up, after `until` it was being stopped:
+ * there only what a sanitizer says counts.
+ */
+export function logBook({ logs, windows, since = 0, until = Infinity }) {
     const faults = [];
     const explained = new Map();
     for (const [part, text] of Object.entries(logs)) {
         for (const line of text.split('\n')) {
             const why = part === 'postgres' ? judgePostgres(line, windows) : part === 'coturn' ? null : judge(part, line, windows);
+            if (why?.fault && !SANITIZER.test(line) && (why.at < since || why.at > until)) continue;
             if (why?.fault) faults.push(`${part}: ${line.slice(0, 240)}`);
             else if (why) explained.set(why.explained, (explained.get(why.explained) ?? 0) + 1);
         }
@@ -46,7 +53,7 @@ function judge(part, line, windows) {
     const at = timeOf(line);
     const near = (w) => w.from - 1000 <= at && (w.wellAt === null || at <= w.wellAt + AFTERMATH_MS);
     const rule = EXPLAINED.find((r) => r.part === part && r.pattern.test(line) && windows.list.some((w) => r.explains(w) && near(w)));
-    return rule ? { explained: rule.why } : { fault: true };
+    return rule ? { explained: rule.why } : { fault: true, at };
 }
 
 function judgePostgres(line, windows) {
@@ -54,5 +61,5 @@ function judgePostgres(line, windows) {
     if (RAISED.test(line)) return { explained: 'raised by our own SQL functions' };
     const at = postgresTime(line);
     const near = windows.list.some((w) => ['postgres', 'signald'].includes(w.target) && w.from - 1000 <= at && (w.wellAt === null || at <= w.wellAt + AFTERMATH_MS));
-    return POSTGRES_CHAOS.test(line) && near ? { explained: 'PostgreSQL or signald went or came' } : { fault: true };
+    return POSTGRES_CHAOS.test(line) && near ? { explained: 'PostgreSQL or signald went or came' } : { fault: true, at };
 }

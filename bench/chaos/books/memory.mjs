@@ -2,8 +2,8 @@
 import { leastSquares } from '../samples.mjs';
 
 const MIB = 2 ** 20;
-const WARM_S = 30; // a process that was just started fills its pools
-const JUDGED_S = 60; // a half that is shorter says nothing about a slope
+const WARM_S = 20; // a process that was just started fills its pools
+const JUDGED_S = 45; // a half that is shorter says nothing about a slope
 
 /**
  * Of one process: { judged, growth, slope, faults }. `points`: [[seconds, bytes]] of its life, `end`: bytes when all clients

@@ -75,9 +75,8 @@ export async function allocationsBook(world, abandoned) {
 /** Open descriptors now and when nobody had come yet, of what serves clients. */
 export async function descriptorsBook(world, baseline) {
     const parts = ['signald', 'sfud', 'coturn'];
-    const spare = 2; // our own question for metrics is one
     const now = () => Object.fromEntries(parts.map((part) => [part, descriptorsOf(world.parts.pid(part))]));
-    const over = () => parts.filter((part) => now()[part] > baseline[part] + spare);
+    const over = () => parts.filter((part) => now()[part] > baseline[part]);
     await poll(() => over().length === 0, 20_000, 500);
     const end = now();
     const faults = over().map((part) => `${part} has ${end[part]} descriptors, ${baseline[part]} at the begin`);
