@@ -1,0 +1,79 @@
+import { FAIRNESS, FIGURES, SOURCE, Scene, sampleOf } from '../lib/sfu_load.mjs';
+
+async function measure(contender, ctx) {
+    const { rooms, subscribers, seconds, warmup } = ctx.params;
+    const scene = await Scene.open(contender, ctx);
+    for (let i = 0; i < rooms; i++) {
+        ctx.step(`connecting room ${i + 1} of ${rooms}`);
+        await scene.publish(`room ${i}`, 1);
+        await scene.subscribe(`room ${i}`, subscribers);
+    }
+    await scene.send(SOURCE);
+    await scene.flowing(30_000);
+    await scene.wait(warmup);
+    ctx.step('measuring');
+    const window = await scene.window(seconds);
+    return sampleOf(scene, window, { figures: { server_busy_percent: (100 * window.cpu_s) / window.stats.window_s } });
+}
+
+const variants = [
+    ...[10, 50, 100, 200, 350].map((n) => ({ key: `n${n}`, params: { rooms: 1, subscribers: n } })),
+    ...[5, 10, 20].map((n) => ({ key: `r${n}`, params: { rooms: n, subscribers: 10 } })),
+];
+
+/** [{server, subscribers, rooms, ns, latency}] of the variants that count. */
+function points(result, fits) {
+    return (result.variants ?? []).filter((v) => fits(v.params)).flatMap((v) =>
+        Object.entries(v.contenders).filter(([, c]) => c.valid).map(([server, c]) => ({
+            server, subscribers: v.params.subscribers, rooms: v.params.rooms,
+            us: c.figures.cpu_ns_per_packet / 1000, p99: c.figures.latency_p99_ms,
+        })),
+    );
+}
+
+function lines(values, { x, y, xTitle, yTitle, title, logX = true }) {
+    return {
+        $schema: 'https://vega.github.io/schema/vega-lite/v5.json',
+        title, width: 560, height: 280,
+        data: { values },
+        mark: { type: 'line', point: true, strokeWidth: 2 },
+        encoding: {
+            x: { field: x, type: 'quantitative', title: xTitle, ...(logX ? { scale: { type: 'log' } } : {}) },
+            y: { field: y, type: 'quantitative', title: yTitle, scale: { zero: true } },
+            color: { field: 'server', type: 'nominal', title: null },
+            strokeDash: { field: 'server', type: 'nominal', title: null },
+        },
+    };
+}
+
+function plots(result) {
+    const wide = points(result, (p) => p.rooms === 1);
+    const many = points(result, (p) => p.subscribers === 10);
+    const all = [
+        { name: 'sfu-scale-subscribers', values: wide, x: 'subscribers', y: 'us', xTitle: 'subscribers of one publisher', yTitle: 'server CPU a packet (µs)', title: 'Cost of a forwarded packet over subscribers' },
+        { name: 'sfu-scale-rooms', values: many, x: 'rooms', y: 'us', xTitle: 'rooms of one publisher and 10 subscribers', yTitle: 'server CPU a packet (µs)', title: 'Cost of a forwarded packet over rooms' },
+        { name: 'sfu-scale-latency', values: wide, x: 'subscribers', y: 'p99', xTitle: 'subscribers of one publisher', yTitle: 'added latency, 99 of 100 (ms)', title: 'Added latency over subscribers' },
+    ];
+    return all.filter((p) => p.values.length > 0).map((p) => ({ name: p.name, title: p.title, spec: lines(p.values, p) }));
+}
+
+export default {
+    name: 'sfu-scale',
+    title: 'Cost over subscribers and over rooms',
+    about: 'What a forwarded packet costs with 10 to 350 subscribers in one room, and with 1 to 20 rooms of 10, on one core.',
+    waitsFor: null,
+    unit: 'forwarded packet',
+    main: 'cpu_ns_per_packet',
+    better: 'less',
+    figures: { ...FIGURES, server_busy_percent: { title: 'of its core', unit: '%', better: 'less' } },
+    params: { rooms: 1, subscribers: 100, seconds: 3, warmup: 1 },
+    smoke: { rooms: 1, subscribers: 5, seconds: 1, warmup: 0.3 },
+    repeats: 1,
+    limit_s: 120,
+    contenders: ['ours', 'floor', 'janus'],
+    variants,
+    headline: 'n100',
+    measure,
+    fairness: [...FAIRNESS, 'Measured once a point, to stay short: single points are less certain than the figures of sfu-broadcast. A point that lost packets is left out.'],
+    plots,
+};
