@@ -418,9 +418,10 @@ void ws_client_free(struct ws_client *c)
     free(c);
 }
 
-void ws_client_pace(struct ws_client *c, double per_second)
+void ws_client_pace(struct ws_client *c, double per_second, int in_flight)
 {
     c->o.per_second = per_second;
+    c->o.in_flight = in_flight;
     c->credit = 0;
     c->credit_us = clock_mono_us();
     if (c->waiting)

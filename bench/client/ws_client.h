@@ -67,8 +67,9 @@ struct ws_client *ws_client_new(const struct ws_client_options *o);
 /* Ends all sockets (their on_closed is called) and frees; run the loop once more before freeing it.
  */
 void ws_client_free(struct ws_client *c);
-/* A new pace, also for those that wait: storm mode is per_second 0. */
-void ws_client_pace(struct ws_client *c, double per_second);
+/* A new pace as in the options, also for those that wait: a storm is 0 a second and as many in
+ * flight as there are sockets. */
+void ws_client_pace(struct ws_client *c, double per_second, int in_flight);
 /* Sockets that are open, and those that wait or connect. */
 size_t ws_client_open_count(const struct ws_client *c);
 size_t ws_client_pending(const struct ws_client *c);

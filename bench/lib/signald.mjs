@@ -156,10 +156,11 @@ export function uuid() {
 
 /**
  * n users, each with a device, a live session and a refresh token (without one the sweep would end the session).
- * hash: the password hash of all of them. → [{ id, device, session, username }]
+ * hash: the password hash of all of them; ids(i) → { id, device } where they must be known.
+ * → [{ id, device, session, username }]
  */
-export async function seed(db, n, { hash = '*', prefix = 'u' } = {}) {
-    const users = Array.from({ length: n }, (_, i) => ({ id: uuid(), device: uuid(), session: uuid(), username: `${prefix}${String(i).padStart(6, '0')}` }));
+export async function seed(db, n, { hash = '*', prefix = 'u', ids = () => ({}) } = {}) {
+    const users = Array.from({ length: n }, (_, i) => ({ id: uuid(), device: uuid(), session: uuid(), username: `${prefix}${String(i).padStart(6, '0')}`, ...ids(i) }));
     const copy = (table, columns, row) => `COPY ${table} (${columns}) FROM stdin;\n${users.map(row).join('\n')}\n\\.\n`;
     await db.script([
         'BEGIN;',

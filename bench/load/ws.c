@@ -212,6 +212,8 @@ static void command(struct run *r, const cJSON *c)
         run_tell(r, run_event("marked"));
     } else if (strcmp(op, "stats") == 0) {
         run_stats(r, "stats");
+    } else if (strcmp(op, "pace") == 0) {
+        ws_client_pace(r->ws, run_number(c, "per_second", 0), (int)run_number(c, "in_flight", 0));
     } else if (strcmp(op, "stop") == 0) {
         run_stats(r, "result");
         run_stop(r);

@@ -4,7 +4,8 @@
  * Configuration of all modes: {"mode": "idle|storm|churn|login", "kind": "sotto|xmpp", "url":
  * "ws://…", "http": "http://…", "domain": "…", "accounts": "file", "count": n, "per_second": n,
  * "in_flight": n}. A line of the accounts' file is `ticket TAB access-token TAB user-id` (kind
- * sotto) or `user TAB password`. Commands of all: {"op":"mark"}, {"op":"stats"}, {"op":"stop"}. */
+ * sotto) or `user TAB password`. Commands of all: {"op":"mark"}, {"op":"stats"}, {"op":"stop"},
+ * {"op":"pace","per_second":n,"in_flight":n}. */
 #ifndef SOTTO_BENCH_LOAD_WS_H
 #define SOTTO_BENCH_LOAD_WS_H
 
