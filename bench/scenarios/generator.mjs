@@ -1,0 +1,130 @@
+import { FIGURES, SOURCE, Scene, faultsOf, sampleOf } from '../lib/sfu_load.mjs';
+import { Lines } from '../lib/lines.mjs';
+import { Load } from '../lib/load.mjs';
+
+/** How much faster than the fastest server the generator has to be. */
+const HEADROOM = 2;
+/** Above this share of a core, generator or floor are as fast as they can. */
+const FULL = 0.9;
+/** The key of the endpoints that send into the sink: nobody decrypts it. */
+const SINK_KEY = Buffer.alloc(28, 7).toString('hex');
+
+const ns = (seconds, packets) => (seconds / Math.max(1, packets)) * 1e9;
+
+/** The mix with more and more subscribers, until the generator (or the floor) has no time left. */
+async function saturate(scene, ctx) {
+    const { step_subscribers, steps, seconds } = ctx.params;
+    let best = null;
+    for (let i = 0; i < steps; i++) {
+        ctx.step(`saturating: ${scene.subscribers.length + step_subscribers} subscribers`);
+        await scene.subscribe('stage', step_subscribers);
+        await scene.wait(ctx.params.warmup);
+        const { stats, cpu_s } = await scene.window(seconds / 2);
+        const packets_per_s = stats.received.packets / stats.window_s;
+        const whole = faultsOf(stats, { endpoints: scene.all.length, fanOut: scene.fanOut }).length === 0;
+        if (!best || packets_per_s > best.packets_per_s) {
+            best = { packets_per_s, cpu_ns: ns(stats.cpu_s, stats.received.packets), busy: stats.cpu_s / stats.window_s, floor_busy: cpu_s / stats.window_s, whole, subscribers: scene.subscribers.length };
+        }
+        if (!whole || stats.cpu_s / stats.window_s > FULL || cpu_s / stats.window_s > FULL) break;
+    }
+    return best;
+}
+
+/** Publishers alone, into a sink on the server's core: what a sent packet costs the generator. */
+async function sendOnly(ctx) {
+    const { senders, seconds, warmup } = ctx.params;
+    ctx.step(`sending from ${senders} endpoints into the sink`);
+    const sink = await Lines.start(ctx, { program: 'sotto-load-sink' });
+    ctx.defer(() => sink.stop());
+    const load = await Load.start(ctx);
+    const eps = Array.from({ length: senders }, (_, i) => i + 1);
+    for (const ep of eps) {
+        await load.raw(ep, {
+            remote: `127.0.0.1:${sink.ready.port}`, profile: 'gcm', send_key: SINK_KEY, recv_key: SINK_KEY, receive: [],
+            audio: { ssrc: 2 * ep, pt: 111 }, video: { ssrc: 2 * ep + 1, pt: 96 },
+        });
+    }
+    await load.send(eps, SOURCE);
+    await new Promise((resolve) => setTimeout(resolve, warmup * 1000));
+    await load.mark();
+    const before = await sink.ask({ op: 'stats' });
+    await new Promise((resolve) => setTimeout(resolve, (seconds / 2) * 1000));
+    const [stats, after] = await Promise.all([load.stats(), sink.ask({ op: 'stats' })]);
+    await load.stop();
+    await sink.stop();
+    const arrived = after.packets - before.packets;
+    const why = arrived < 0.95 * stats.sent.packets ? `only ${arrived} of ${stats.sent.packets} packets reached the sink` : '';
+    return { cpu_ns: ns(stats.cpu_s, stats.sent.packets), why };
+}
+
+async function measure(contender, ctx) {
+    const { subscribers, seconds, warmup } = ctx.params;
+    const scene = await Scene.open(contender, ctx);
+    await scene.publish('stage', 1);
+    ctx.step(`connecting ${subscribers} subscribers`);
+    await scene.subscribe('stage', subscribers);
+    await scene.send(SOURCE);
+    await scene.flowing();
+    await scene.wait(warmup);
+    ctx.step('measuring');
+    const window = await scene.window(seconds);
+    const sample = sampleOf(scene, window);
+    const { received } = window.stats;
+    const generator = ns(window.stats.cpu_s, received.packets);
+    const server = sample.figures.cpu_ns_per_packet;
+    sample.figures = {
+        generator_cpu_ns_per_packet: generator,
+        server_cpu_ns_per_packet: server,
+        headroom: server / generator,
+        packets_per_s: sample.figures.packets_per_s,
+    };
+    if (contender === 'ours') {
+        sample.figures.fastest_server_cpu_ns_per_packet = server;
+        if (server / generator < HEADROOM) {
+            sample.valid = false;
+            sample.why = [sample.why, `the generator is only ${(server / generator).toFixed(2)} times as fast as the fastest server, not ${HEADROOM} times`].filter(Boolean).join('; ');
+        }
+        return sample;
+    }
+    const most = await saturate(scene, ctx);
+    await scene.load.stop();
+    await scene.driver.stop();
+    const sent = await sendOnly(ctx);
+    Object.assign(sample.figures, {
+        saturated_cpu_ns_per_packet: most.cpu_ns,
+        saturated_packets_per_s: most.packets_per_s,
+        sent_cpu_ns_per_packet: sent.cpu_ns,
+    });
+    sample.extra = { saturated: most };
+    if (sent.why) Object.assign(sample, { valid: false, why: [sample.why, sent.why].filter(Boolean).join('; ') });
+    return sample;
+}
+
+export default {
+    name: 'generator',
+    title: 'The load generator itself',
+    about: 'What the load client needs for a received and a sent packet, beside the fastest server at the same subscribers: a generator that is not at least twice as fast measures itself.',
+    waitsFor: null,
+    unit: 'packet',
+    main: 'generator_cpu_ns_per_packet',
+    better: 'less',
+    figures: {
+        generator_cpu_ns_per_packet: { title: 'generator CPU a received packet', unit: 'ns', better: 'less' },
+        server_cpu_ns_per_packet: { title: 'server CPU a forwarded packet', unit: 'ns', better: 'less' },
+        fastest_server_cpu_ns_per_packet: { title: 'fastest server, CPU a forwarded packet', unit: 'ns', better: 'less' },
+        headroom: { title: 'server CPU over generator CPU', unit: 'x', better: 'more' },
+        packets_per_s: FIGURES.packets_per_s,
+        saturated_cpu_ns_per_packet: { title: 'generator CPU a received packet, saturated', unit: 'ns', better: 'less' },
+        saturated_packets_per_s: { title: 'most that the generator received', unit: 'packets/s', better: 'more' },
+        sent_cpu_ns_per_packet: { title: 'generator CPU a sent packet', unit: 'ns', better: 'less' },
+    },
+    params: { subscribers: 400, senders: 200, step_subscribers: 400, steps: 4, seconds: 5, warmup: 1 },
+    smoke: { subscribers: 10, senders: 5, step_subscribers: 10, steps: 1, seconds: 1, warmup: 0.3 },
+    repeats: 2,
+    contenders: ['ours', 'floor'],
+    measure,
+    fairness: [
+        'Both have a core of their own; the load client\'s cost a packet holds its epoll, recvmmsg, RTP and feedback, and the decryption of a sample by libsrtp2. It pays nothing for the delivery through the loopback device, the server does.',
+        'The floor is no server: the generator is held against ours, the fastest server that is measured. The saturated figures may hold packets that the generator lost.',
+    ],
+};
