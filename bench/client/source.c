@@ -106,6 +106,7 @@ void source_continue(struct source *s, const struct source *before)
     s->transport_seq = before->transport_seq;
     s->counter = before->counter;
     s->picture = (uint16_t)(before->picture + before->frame_index);
+    s->stats = before->stats;
 }
 
 void source_free(struct source *s)

@@ -39,7 +39,7 @@ int source_new(struct source **out, const struct source_config *c, const struct 
 void source_free(struct source *s);
 /* To be called before the first poll: numbers, clocks and pictures go on where `before` (the same
  * tracks) leaves off, so that SRTP's keys and the other end may stay: nothing is sent under a
- * number again. What was sent before can't be repeated any more. */
+ * number again, and the counters count on. What was sent before can't be repeated any more. */
 void source_continue(struct source *s, const struct source *before);
 /* When something is due, reports (source_report) included. */
 int64_t source_deadline(const struct source *s);

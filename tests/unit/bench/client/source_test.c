@@ -540,6 +540,11 @@ static void test_goes_on_after_another(void **state)
     assert_int_equal(source_new(&s, &silent, &pair_opus, &track[0], &track[1], START_US + 2000000),
                      OK);
     source_continue(s, before);
+    struct source_stats then, now;
+    source_stats(before, &then);
+    source_stats(s, &now);
+    assert_true(then.video_packets > 0);
+    assert_memory_equal(&then, &now, sizeof then); /* silence doesn't undo what was sent */
     source_free(before);
     before = s;
     assert_int_equal(source_new(&s, &c, &pair_opus, &track[0], &track[1], START_US + 2500000), OK);
