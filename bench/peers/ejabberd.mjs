@@ -85,7 +85,7 @@ function writeConfiguration(folder, values) {
  * → { wsUrl, wssUrl, host, c2sPort, wsPort, wssPort, domain, roomService, user(i), addUsers(n), db, pid, pids() (ejabberd's
  *     own), databasePids(), rss() bytes of ejabberd without database, log(), stop() }
  */
-export async function start(ctx, { users = 100, pool = 20, db: given = null, settings = {}, cpus = ctx.cpus?.server } = {}) {
+export async function start(ctx, { users = 100, pool = 10, db: given = null, settings = {}, cpus = ctx.cpus?.server } = {}) {
     const erl = await requirePackages();
     const db = given ?? (await postgres.start(ctx, { settings, cpus, tcp: true }));
     await db.file(SCHEMA);

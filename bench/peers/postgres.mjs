@@ -81,7 +81,8 @@ async function query(at, database, args, input) {
  * Starts a cluster in ctx.dir, pinned to `cpus` (default: the server's), with database `sotto`.
  * settings: postgresql.conf keys over `tuned`, as they are written there (strings with their quotes). tcp: listen on a
  * port of 127.0.0.1 as well, with a password, for a client that knows no Unix sockets.
- * → { conninfo, socketDir, database, user, tcp: { port, password } | null, pid, pids(), sql(text), script(text), file(path), pgbench(args), stop() }
+ * → { conninfo, socketDir, database, user, tcp: { port, password } | null, pid, pids(), sql(text), script(text),
+ *     file(path), pgbenchCommand(args), stop() }
  */
 export async function start(ctx, { settings = {}, database = 'sotto', tcp = false, cpus = ctx.cpus?.server } = {}) {
     const postgres = postgresProgram('postgres');
@@ -113,8 +114,8 @@ export async function start(ctx, { settings = {}, database = 'sotto', tcp = fals
         sql: (text) => query(at, database, ['-c', text]),
         script: (text) => query(at, database, [], text),
         file: (path) => query(at, database, [], readFileSync(path, 'utf8')),
-        /** Command line of a pgbench against this database: [program, args]. */
-        pgbench: (more) => asService(postgresProgram('pgbench'), [...address(at), ...more, database]),
+        /** Command line of a pgbench against this database, to be run as the service user: [program, args]. */
+        pgbenchCommand: (more) => [postgresProgram('pgbench'), [...address(at), ...more, database]],
         stop,
     };
 }

@@ -117,3 +117,11 @@ export function writeForService(path, text, mode = 0o644) {
     if (user) chownSync(path, user.uid, user.gid);
     return path;
 }
+
+/** User and system seconds of a shell's children: the second line of `times`, at the end of its output. */
+export function childSeconds(text) {
+    const line = text.trim().split('\n').at(-1);
+    const parts = [...line.matchAll(/(\d+)m([\d.]+)s/g)].map(([, minutes, seconds]) => Number(minutes) * 60 + Number(seconds));
+    if (parts.length !== 2) throw new Error(`no times in: ${line}`);
+    return parts[0] + parts[1];
+}

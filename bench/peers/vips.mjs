@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { BenchError, start as startProcess } from '../lib/proc.mjs';
-import { packageVersion, privateFolder, program, serviceUser, writeForService } from './service.mjs';
+import { childSeconds, packageVersion, privateFolder, program, serviceUser, writeForService } from './service.mjs';
 
 const exec = promisify(execFile);
 
@@ -26,14 +26,6 @@ function script(vipsthumbnail, images, out, sizes, format) {
     const lines = images.flatMap((image) =>
         sizes.map((size) => `${vipsthumbnail} --vips-concurrency=1 -s ${size}x${size}\\> -o ${quote(`${out}/%s_${size}.${format}`)} ${quote(image)} || exit 9`));
     return ['#!/bin/sh', ...lines, 'times', ''].join('\n');
-}
-
-/** The second line of `times`: user and system seconds of the children. */
-export function childSeconds(text) {
-    const line = text.trim().split('\n').at(-1);
-    const parts = [...line.matchAll(/(\d+)m([\d.]+)s/g)].map(([, minutes, seconds]) => Number(minutes) * 60 + Number(seconds));
-    if (parts.length !== 2) throw new Error(`no times in: ${line}`);
-    return parts[0] + parts[1];
 }
 
 /**
