@@ -1,74 +1,24 @@
-#include "bench/client/ws_client.h"
+#include "bench/client/ws_client_private.h"
 
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <utlist.h>
 
-#include "bench/client/lws_host.h"
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
 #include "lib/base/ids.h"
 
 enum {
-    BEGIN_A_TURN = 64, /* handshakes begun before the loop may read answers again */
+    DROPS_A_TURN = 64,
     FRAMES_A_TURN = 16,
-    PACE_US = 2000,
     MAX_MESSAGE = 256 * 1024,
     REASON_MAX = 124,
     WRITE_CLOSE = 4, /* not in the public enum: "just use the lws_close_reason()", which doesn't */
 };
 
-enum state { WAITING, CONNECTING, OPEN, CLOSING };
-
-/* A frame to be written; `room` begins with what the library writes its head into. */
-struct out {
-    struct out *next;
-    size_t len;
-    unsigned char room[];
-};
-
-struct ws_socket {
-    struct ws_client *client;
-    const struct ws_client_handlers *h;
-    void *arg;
-    struct lws *wsi;
-    struct ws_open *open; /* until it is begun */
-    struct out *out;
-    struct buf rx; /* a message that came in parts */
-    int64_t begun_us, ping_us;
-    struct ws_socket *prev, *next; /* of `waiting` or `sockets` */
-    struct ws_socket *next_drop;
-    uint16_t code;
-    uint8_t state;
-    bool ping_due, close_due, beginning, over, dropped;
-    char *reason; /* of its end */
-};
-
-struct ws_client {
-    struct ws_client_options o;
-    struct lws_host host;
-    struct loop_timer *pump, *dropper;
-    struct ws_socket *waiting, *sockets, *drops;
-    size_t n_waiting, n_connecting, n_open;
-    double credit;
-    int64_t credit_us;
-    bool stopping;
-};
-
 /* ---- the end of a socket ---- */
-
-static void open_free(struct ws_open *o)
-{
-    if (!o)
-        return;
-    free((char *)o->url);
-    free((char *)o->protocols);
-    free((char *)o->source);
-    free(o);
-}
 
 static void forget(struct ws_socket *s)
 {
@@ -85,7 +35,7 @@ static void forget(struct ws_socket *s)
         c->n_open--;
 }
 
-static void set_end(struct ws_socket *s, int code, const char *reason, size_t len)
+void ws_socket_ended(struct ws_socket *s, int code, const char *reason, size_t len)
 {
     if (s->over)
         return;
@@ -96,7 +46,7 @@ static void set_end(struct ws_socket *s, int code, const char *reason, size_t le
 }
 
 /* Out of the lists, told, freed. */
-static void finish(struct ws_socket *s)
+void ws_socket_finish(struct ws_socket *s)
 {
     struct ws_client *c = s->client;
     if (s->dropped) {
@@ -113,95 +63,11 @@ static void finish(struct ws_socket *s)
     LL_FOREACH_SAFE(s->out, o, tmp)
     free(o);
     buf_free(&s->rx);
-    open_free(s->open);
+    ws_open_free(s->open);
     free(s->reason);
     free(s);
     if (c->waiting && !c->stopping)
         loop_timer_start(c->pump, 0, 0);
-}
-
-/* ---- beginning handshakes ---- */
-
-static const lws_retry_bo_t no_keepalive = {.secs_since_valid_hangup = 0};
-
-static struct lws *connect_now(struct ws_socket *s, const struct lws_url *u)
-{
-    char host[160];
-    struct lws_client_connect_info info = {0};
-    snprintf(host, sizeof(host), "%s:%d", u->host, u->port);
-    info.context = s->client->host.ctx;
-    info.vhost = s->client->host.vhost;
-    info.address = u->host;
-    info.host = host;
-    info.port = u->port;
-    info.path = u->path;
-    info.protocol = s->open->protocols;
-    info.local_protocol_name = "load";
-    info.ietf_version_or_minus_one = -1;
-    info.iface = s->open->source;
-    info.ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT;
-    if (u->tls)
-        info.ssl_connection |= LCCSCF_USE_SSL | LCCSCF_ALLOW_SELFSIGNED |
-                               LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK | LCCSCF_ALLOW_INSECURE;
-    info.opaque_user_data = s;
-    info.retry_and_idle_policy = &no_keepalive;
-    return lws_client_connect_via_info(&info);
-}
-
-static void begin(struct ws_socket *s)
-{
-    struct ws_client *c = s->client;
-    struct lws_url u;
-    DL_DELETE(c->waiting, s);
-    c->n_waiting--;
-    DL_APPEND(c->sockets, s);
-    c->n_connecting++;
-    s->state = CONNECTING;
-    s->begun_us = clock_mono_us();
-    s->beginning = true;
-    (void)lws_url_parse(&u, s->open->url); /* was good when it was queued */
-    struct lws *wsi = connect_now(s, &u);
-    s->beginning = false;
-    open_free(s->open);
-    s->open = NULL;
-    if (wsi && !s->over) {
-        s->wsi = wsi;
-        return;
-    }
-    s->wsi = NULL;
-    set_end(s, WS_CLOSED_CONNECT, "no connection", 13);
-    finish(s);
-}
-
-/* How many may be begun now. */
-static size_t allowance(struct ws_client *c)
-{
-    size_t limit = (size_t)(c->o.in_flight > 0 ? c->o.in_flight : WS_CLIENT_IN_FLIGHT);
-    size_t n = c->n_connecting < limit ? limit - c->n_connecting : 0;
-    if (n > BEGIN_A_TURN)
-        n = BEGIN_A_TURN;
-    if (c->o.per_second <= 0)
-        return n;
-    int64_t now = clock_mono_us();
-    c->credit += (double)(now - c->credit_us) / 1e6 * c->o.per_second;
-    c->credit_us = now;
-    double most = c->o.per_second / 20 + 1; /* a late loop catches up 50 ms, no more */
-    if (c->credit > most)
-        c->credit = most;
-    return n < (size_t)c->credit ? n : (size_t)c->credit;
-}
-
-static void pump(void *arg)
-{
-    struct ws_client *c = arg;
-    size_t n = allowance(c);
-    for (; n > 0 && c->waiting; n--) {
-        if (c->o.per_second > 0)
-            c->credit -= 1;
-        begin(c->waiting);
-    }
-    if (c->waiting)
-        loop_timer_start(c->pump, c->o.per_second > 0 || n == 0 ? PACE_US : 0, 0);
 }
 
 /* ---- frames out ---- */
@@ -260,7 +126,7 @@ static int on_receive(struct ws_socket *s, const char *data, size_t len)
         return 0;
     }
     if (buf_append(&s->rx, data, len) != OK) {
-        set_end(s, WS_CLOSED_TOO_LARGE, "message too large", 17);
+        ws_socket_ended(s, WS_CLOSED_TOO_LARGE, "message too large", 17);
         return -1;
     }
     if (!whole)
@@ -278,9 +144,9 @@ static void on_peer_close(struct ws_socket *s, const void *data, size_t len)
     if (s->state == CLOSING)
         return;
     if (len >= 2)
-        set_end(s, p[0] << 8 | p[1], (const char *)p + 2, len - 2);
+        ws_socket_ended(s, p[0] << 8 | p[1], (const char *)p + 2, len - 2);
     else
-        set_end(s, 1005, NULL, 0);
+        ws_socket_ended(s, 1005, NULL, 0);
 }
 
 /* ---- the library's callback ---- */
@@ -289,11 +155,11 @@ static void on_refused(struct ws_socket *s, struct lws *wsi, const char *why)
 {
     unsigned status = s->beginning ? 0 : lws_http_client_http_response(wsi);
     bool answered = status > 101 && status < 600;
-    set_end(s, answered ? (int)status : WS_CLOSED_CONNECT, why, why ? strlen(why) : 0);
+    ws_socket_ended(s, answered ? (int)status : WS_CLOSED_CONNECT, why, why ? strlen(why) : 0);
     if (s->beginning)
         return; /* begin() goes on */
     s->wsi = wsi;
-    finish(s);
+    ws_socket_finish(s);
 }
 
 static int on_established(struct ws_socket *s, struct lws *wsi)
@@ -335,8 +201,8 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
         on_peer_close(s, in, len);
         return 0;
     case LWS_CALLBACK_CLIENT_CLOSED:
-        set_end(s, WS_CLOSED_LOST, NULL, 0);
-        finish(s);
+        ws_socket_ended(s, WS_CLOSED_LOST, NULL, 0);
+        ws_socket_finish(s);
         return 0;
     default:
         return 0;
@@ -357,20 +223,20 @@ static void drop_now(struct ws_socket *s)
         setsockopt(lws_get_socket_fd(s->wsi), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
         lws_set_timeout(s->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
     } else {
-        finish(s);
+        ws_socket_finish(s);
     }
 }
 
 static void drop_all(void *arg)
 {
     struct ws_client *c = arg;
-    for (int i = 0; i < BEGIN_A_TURN && c->drops; i++) {
+    for (int i = 0; i < DROPS_A_TURN && c->drops; i++) {
         struct ws_socket *s = c->drops;
         drop_now(s);
         if (c->drops == s) { /* the library didn't tell of its end */
             s->wsi = NULL;
-            set_end(s, WS_CLOSED_DROPPED, NULL, 0);
-            finish(s);
+            ws_socket_ended(s, WS_CLOSED_DROPPED, NULL, 0);
+            ws_socket_finish(s);
         }
     }
     if (c->drops)
@@ -387,7 +253,7 @@ struct ws_client *ws_client_new(const struct ws_client_options *o)
     c->o = *o;
     if (c->o.max_message == 0)
         c->o.max_message = MAX_MESSAGE;
-    c->pump = loop_timer_new(o->loop, pump, c);
+    c->pump = loop_timer_new(o->loop, ws_client_pump, c);
     c->dropper = loop_timer_new(o->loop, drop_all, c);
     c->credit_us = clock_mono_us();
     if (c->pump && c->dropper && lws_host_start(&c->host, o->loop, protocols, c) == OK)
@@ -402,30 +268,20 @@ void ws_client_free(struct ws_client *c)
         return;
     c->stopping = true;
     while (c->waiting) {
-        set_end(c->waiting, WS_CLOSED_CONNECT, NULL, 0);
-        finish(c->waiting);
+        ws_socket_ended(c->waiting, WS_CLOSED_CONNECT, NULL, 0);
+        ws_socket_finish(c->waiting);
     }
     lws_host_stop(&c->host);
     while (c->sockets) { /* those that the library ended without a word */
         c->sockets->wsi = NULL;
-        set_end(c->sockets, WS_CLOSED_LOST, NULL, 0);
-        finish(c->sockets);
+        ws_socket_ended(c->sockets, WS_CLOSED_LOST, NULL, 0);
+        ws_socket_finish(c->sockets);
     }
     if (c->pump)
         loop_timer_free(c->pump);
     if (c->dropper)
         loop_timer_free(c->dropper);
     free(c);
-}
-
-void ws_client_pace(struct ws_client *c, double per_second, int in_flight)
-{
-    c->o.per_second = per_second;
-    c->o.in_flight = in_flight;
-    c->credit = 0;
-    c->credit_us = clock_mono_us();
-    if (c->waiting)
-        loop_timer_start(c->pump, 0, 0);
 }
 
 size_t ws_client_open_count(const struct ws_client *c)
@@ -436,46 +292,6 @@ size_t ws_client_open_count(const struct ws_client *c)
 size_t ws_client_pending(const struct ws_client *c)
 {
     return c->n_waiting + c->n_connecting;
-}
-
-static struct ws_open *open_copy(const struct ws_open *o)
-{
-    struct ws_open *n = calloc(1, sizeof(*n));
-    if (!n)
-        return NULL;
-    n->url = strdup(o->url);
-    n->protocols = o->protocols ? strdup(o->protocols) : NULL;
-    n->source = o->source ? strdup(o->source) : NULL;
-    if (n->url && (n->protocols || !o->protocols) && (n->source || !o->source))
-        return n;
-    open_free(n);
-    return NULL;
-}
-
-int ws_client_open(struct ws_socket **out, struct ws_client *c, const struct ws_open *o,
-                   const struct ws_client_handlers *h, void *arg)
-{
-    struct lws_url u;
-    if (c->stopping)
-        return ERR_CLOSED;
-    if (lws_url_parse(&u, o->url) != OK)
-        return ERR_INVALID;
-    if (c->n_waiting + c->n_connecting + c->n_open >= WS_CLIENT_SOCKETS)
-        return ERR_LIMIT;
-    struct ws_socket *s = calloc(1, sizeof(*s));
-    struct ws_open *copy = open_copy(o);
-    if (!s || !copy) {
-        free(s);
-        open_free(copy);
-        return ERR_NOMEM;
-    }
-    *s = (struct ws_socket){.client = c, .h = h, .arg = arg, .open = copy, .state = WAITING};
-    buf_init(&s->rx, c->o.max_message);
-    DL_APPEND(c->waiting, s);
-    if (c->n_waiting++ == 0)
-        loop_timer_start(c->pump, 0, 0);
-    *out = s;
-    return OK;
 }
 
 static int sendable(const struct ws_socket *s)
@@ -524,7 +340,7 @@ void ws_socket_close(struct ws_socket *s, int code, const char *reason)
     }
     if (sendable(s) != OK)
         return;
-    set_end(s, code, reason, reason ? strlen(reason) : 0);
+    ws_socket_ended(s, code, reason, reason ? strlen(reason) : 0);
     s->close_due = true;
     lws_callback_on_writable(s->wsi);
 }

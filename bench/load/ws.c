@@ -99,6 +99,7 @@ void run_stats(struct run *r, const char *ev)
     json_put_int(e, "open", r->ready);
     json_put_int(e, "failed", r->failed);
     json_put_int(e, "refused", r->refused);
+    json_put_int(e, "resumed", r->resumed);
     json_put_int(e, "pings", (int64_t)r->pings_sent);
     json_put_int(e, "pings_lost", (int64_t)r->pings_lost);
     json_put_int(e, "frames", (int64_t)r->frames);

@@ -72,7 +72,7 @@ struct run {
     bool xmpp;
     const char *url, *domain;
     struct peer *peers;
-    int n, ready, failed, refused;
+    int n, ready, failed, refused, resumed;
     bool all_open, ending;
     int64_t begun_us, mark_us;
     double mark_cpu;

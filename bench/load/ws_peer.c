@@ -145,9 +145,10 @@ static void on_ticket(void *arg, int status, const char *body, size_t len)
 
 static void xmpp_ready(struct xmpp *x, void *arg, bool resumed)
 {
+    struct peer *p = arg;
     (void)x;
-    (void)resumed;
-    peer_is_ready(arg);
+    p->run->resumed += resumed;
+    peer_is_ready(p);
 }
 
 static void xmpp_result(struct xmpp *x, void *arg, const char *id, bool ok, bool complete,
@@ -155,9 +156,10 @@ static void xmpp_result(struct xmpp *x, void *arg, const char *id, bool ok, bool
 {
     struct peer *p = arg;
     (void)x;
+    (void)ok; /* a server without XEP-0199 says so, which is an answer as well */
     (void)complete;
     (void)last;
-    if (ok && id[0] == 'g')
+    if (id[0] == 'g')
         pong(p->run, (uint32_t)strtoul(id + 1, NULL, 10));
 }
 
