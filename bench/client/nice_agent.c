@@ -314,12 +314,23 @@ static void add_servers(struct nice_peer *p, const struct nice_agent_options *o)
     }
 }
 
-/* libnice leaves the loopback out; a host that has nothing else is given it. */
-static void add_loopback(NiceAgent *agent)
+static bool is_loopback(const struct nice_agent_options *o)
+{
+    for (size_t i = 0; i < o->n_servers; i++) {
+        if (strncmp(o->server[i].host, "127.", 4) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* libnice leaves the loopback out. A host that has nothing else is given it, and so is who asks a
+ * server there: coturn on 127.0.0.1 doesn't answer the host's other addresses. */
+static void add_loopback(NiceAgent *agent, const struct nice_agent_options *o)
 {
     GList *ips = nice_interfaces_get_local_ips(FALSE);
     NiceAddress a;
-    if (!ips && nice_address_set_from_string(&a, "127.0.0.1"))
+    nice_address_init(&a);
+    if ((!ips || is_loopback(o)) && nice_address_set_from_string(&a, "127.0.0.1"))
         nice_agent_add_local_address(agent, &a);
     g_list_free_full(ips, g_free);
 }
@@ -331,7 +342,7 @@ static int start(struct nice_peer *p, const struct nice_agent_options *o)
         return ERR_NOMEM;
     g_object_set(p->agent, "controlling-mode", (gboolean)o->controlling, "upnp", FALSE, "ice-tcp",
                  FALSE, "force-relay", (gboolean)o->relay_only, NULL);
-    add_loopback(p->agent);
+    add_loopback(p->agent, o);
     p->stream = nice_agent_add_stream(p->agent, 1);
     g_signal_connect(p->agent, "candidate-gathering-done", G_CALLBACK(on_gathered), p);
     g_signal_connect(p->agent, "component-state-changed", G_CALLBACK(on_state), p);
