@@ -280,7 +280,7 @@ static int begin(struct endpoint *e, const char *sdp, size_t len, const struct e
     e->answer_us = now;
     e->state = ENDPOINT_CONNECTING;
     if (e->nice)
-        return nice_peer_remote(e->nice, a->ufrag, a->pwd, a->remote_lite, sdp, len);
+        return nice_peer_remote(e->nice, a->ufrag, a->pwd, sdp, len);
     int r = put_link(e, link);
     if (r == OK)
         r = ice_lean_remote(&e->ice, a->ufrag, a->pwd, a->remote_lite, e->offerer, a->candidate,
@@ -385,7 +385,10 @@ int endpoint_nice_start(struct endpoint *e)
                                                      .datagram = nice_datagram};
     struct endpoint_host *h = e->host;
     int r = h->nice ? OK : nice_hub_new(&h->nice, h->loop);
-    e->o.agent.controlling = e->offerer;
+    /* A lite end never controls (RFC 8445 section 6.1.1); libnice wants its role before it gathers.
+     */
+    e->o.agent.controlling =
+        e->offerer || (e->pending_offer && strstr(e->pending_offer, "a=ice-lite"));
     return r == OK ? nice_peer_new(&e->nice, h->nice, &e->o.agent, &handler, e) : r;
 }
 

@@ -430,12 +430,10 @@ static GSList *candidates_of(struct nice_peer *p, const char *sdp, size_t len)
     return list;
 }
 
-int nice_peer_remote(struct nice_peer *p, const char *ufrag, const char *pwd, bool lite,
-                     const char *sdp, size_t len)
+int nice_peer_remote(struct nice_peer *p, const char *ufrag, const char *pwd, const char *sdp,
+                     size_t len)
 {
     GSList *list = candidates_of(p, sdp, len);
-    if (lite)
-        g_object_set(p->agent, "controlling-mode", TRUE, NULL);
     bool ok = list && nice_agent_set_remote_credentials(p->agent, p->stream, ufrag, pwd) &&
               nice_agent_set_remote_candidates(p->agent, p->stream, COMPONENT, list) >= 0;
     g_slist_free_full(list, (GDestroyNotify)nice_candidate_free);

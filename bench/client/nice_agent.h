@@ -21,8 +21,8 @@ struct nice_server {
 };
 
 struct nice_agent_options {
-    bool controlling;
-    bool relay_only; /* iceTransportPolicy "relay" */
+    bool controlling; /* the offerer, and always towards a lite end */
+    bool relay_only;  /* iceTransportPolicy "relay" */
     size_t n_servers;
     struct nice_server server[NICE_AGENT_MAX_SERVERS];
 };
@@ -50,8 +50,8 @@ int nice_peer_new(struct nice_peer **out, struct nice_hub *hub, const struct nic
 /* Nothing is called any more after it returns. */
 void nice_peer_free(struct nice_peer *a);
 /* Their credentials and their SDP, whose a=candidate lines are taken. */
-int nice_peer_remote(struct nice_peer *a, const char *ufrag, const char *pwd, bool lite,
-                     const char *sdp, size_t len);
+int nice_peer_remote(struct nice_peer *a, const char *ufrag, const char *pwd, const char *sdp,
+                     size_t len);
 /* Sends on the selected pair. Datagrams that don't fit the queue are dropped. */
 void nice_peer_send(struct nice_peer *a, const uint8_t *data, size_t len);
 
