@@ -24,7 +24,7 @@
 
 #define LOAD_IN_FLIGHT 65536 /* messages under way that are told apart; a power of two */
 #define LOAD_BODY_MAX  16384
-#define ACK_EVERY      16 /* each so many messages of a user is followed by a ping */
+#define ACK_EVERY      16 /* one in so many messages is followed by a ping */
 #define DRAIN_US       10000000
 
 enum load_mode { LOAD_DIRECT, LOAD_ROOM, LOAD_RECOVERY };
@@ -37,7 +37,6 @@ struct user {
     int index;
     struct xmpp *xmpp;
     bool ready; /* signed in, and in his room */
-    uint64_t said;
     /* recovery */
     bool fetching;
     int64_t begun_us, fetched;
@@ -113,7 +112,8 @@ void pace_set(double per_second);
 /* ---- xmpp_recovery.c ---- */
 /* `window` users fetch their archives at the same time; whoever is done is followed by another. */
 void recovery_first(struct load *l);
-/* A page has ended. */
+/* A message of a page, and the page's end. */
+void recovery_message(struct user *u, const struct xmpp_message *m);
 void recovery_page(struct user *u, bool ok, bool complete, const char *last);
 
 /* ---- xmpp_run.c ---- */

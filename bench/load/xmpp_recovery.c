@@ -52,6 +52,15 @@ static void finish(struct user *u)
         begin(l);
 }
 
+void recovery_message(struct user *u, const struct xmpp_message *m)
+{
+    if (m->query_id[0] == 0)
+        return;
+    u->fetched++;
+    if (u->load->phase == LOAD_WINDOW)
+        u->load->stats.delivered++;
+}
+
 void recovery_page(struct user *u, bool ok, bool complete, const char *last)
 {
     if (!ok)

@@ -81,14 +81,12 @@ static void put_histogram(cJSON *into, const char *name, const struct histogram 
 static void finish(struct load *l)
 {
     cJSON *e = json_new(), *latency = json_new();
-    uint64_t fetched = l->stats.recoveries * (uint64_t)l->expect;
     l->phase = LOAD_IDLE;
     json_put_str(e, "ev", "done");
     cJSON_AddNumberToObject(e, "window_s", (double)l->window_took_us / 1e6);
     cJSON_AddNumberToObject(e, "cpu_s", l->cpu_s);
     json_put_int(e, "sent", (int64_t)l->stats.sent);
-    json_put_int(e, "delivered",
-                 (int64_t)(l->mode == LOAD_RECOVERY ? fetched : l->stats.delivered));
+    json_put_int(e, "delivered", (int64_t)l->stats.delivered);
     json_put_int(e, "lost", (int64_t)(l->stats.lost + l->missing));
     json_put_int(e, "strangers", (int64_t)l->stats.strangers);
     json_put_int(e, "recoveries", (int64_t)l->stats.recoveries);

@@ -51,7 +51,7 @@ void send_one(struct load *l, struct user *u, int64_t due_us)
     }
     /* The server answers a user's stanzas in order: the answer to a ping right behind a message
      * tells when the message was taken. In a room its own echo tells. */
-    if (l->mode == LOAD_DIRECT && l->rate > 0 && u->said++ % ACK_EVERY == 0) {
+    if (l->mode == LOAD_DIRECT && l->rate > 0 && l->seq % ACK_EVERY == 0) {
         snprintf(id, sizeof(id), "p%" PRIu64, l->seq);
         if (xmpp_ping(u->xmpp, id) != OK)
             load_fail(l, "could not ping");

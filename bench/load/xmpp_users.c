@@ -50,7 +50,7 @@ static void on_message(struct xmpp *x, void *arg, const struct xmpp_message *m)
     struct user *u = arg;
     (void)x;
     if (u->load->mode == LOAD_RECOVERY)
-        u->fetched += m->query_id[0] != 0;
+        recovery_message(u, m);
     else
         send_arrived(u, m);
 }
