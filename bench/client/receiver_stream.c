@@ -72,7 +72,7 @@ static bool forget_idle(struct receiver *r, int64_t now_us)
     for (size_t i = 0; i < r->n_streams; i++)
         if (r->streams[i]->media == st)
             r->streams[i]->media = NULL;
-    window_settle(&st->window, INT64_MAX / 2, &r->stats.expected, &r->stats.lost);
+    /* Its numbers settled long ago: receiver_poll looks at them every second. */
     r->streams[oldest] = r->streams[--r->n_streams];
     stream_free(st);
     enter_all(r);
@@ -222,8 +222,9 @@ enum window_result stream_arrived(struct receiver *r, struct stream *st, int64_t
     return result;
 }
 
-/* One in RECEIVER_SAMPLE on the mean, at distances of 1 to 63: an equal distance would fall into
- * step with frames that have a fixed number of packets, and always hit the same place of them. */
+/* One in RECEIVER_SAMPLE on the mean, at distances from 1 to nearly twice that: an equal distance
+ * would fall into step with frames that have a fixed number of packets, and always hit the same
+ * place of them. */
 bool stream_take_sample(struct stream *st)
 {
     if (st->until_sample > 0) {

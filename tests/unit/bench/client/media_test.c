@@ -71,17 +71,18 @@ static void test_every_flipped_bit_shows(void **state)
         p[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     assert_int_equal(out.source, 9);
-    /* Two that belong together by their place in the words, and words that changed places. */
-    p[200] ^= 0x80;
-    p[208] ^= 0x80;
-    assert_int_equal(media_stamp_read(&out, p, sizeof p), ERR_INVALID);
-    p[200] ^= 0x80;
-    p[208] ^= 0x80;
-    uint8_t t[8];
-    memcpy(t, p + 200, 8);
-    memcpy(p + 200, p + 208, 8);
-    memcpy(p + 208, t, 8);
-    assert_int_equal(media_stamp_read(&out, p, sizeof p), ERR_INVALID);
+    /* The highest bits of two words that follow each other, and words that changed places. */
+    for (size_t at = off + MEDIA_STAMP_LEN; at + 16 <= sizeof p; at += 8) {
+        uint8_t was[16];
+        memcpy(was, p + at, sizeof was);
+        p[at + 7] ^= 0x80;
+        p[at + 15] ^= 0x80;
+        assert_int_equal(media_stamp_read(&out, p, sizeof p), ERR_INVALID);
+        memcpy(p + at, was + 8, 8);
+        memcpy(p + at + 8, was, 8);
+        assert_int_equal(media_stamp_read(&out, p, sizeof p), ERR_INVALID);
+        memcpy(p + at, was, sizeof was);
+    }
 }
 
 /* A server numbers pictures anew: the stamp is none of its business. */

@@ -234,6 +234,51 @@ static void test_samples_are_a_share(void **state)
     pair_free(p);
 }
 
+static double measured_share(const struct pair *p)
+{
+    receiver_stats(p->receiver, &st);
+    return (double)receiver_latency(p->receiver)->count / (double)(st.video_packets + st.repaired);
+}
+
+/* What is decrypted for another reason must not weigh more in the latencies: repairs, and whatever
+ * comes while a keyframe is missing. */
+static void test_latencies_are_not_biased(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(pair_source_config(), plain,
+                              (struct impair_config){.loss = 0.1, .delay_us = 5000, .seed = 13});
+
+    pair_run(p, 60000000);
+    double share = measured_share(p);
+    assert_true(share > 0.8 / RECEIVER_SAMPLE && share < 1.2 / RECEIVER_SAMPLE);
+    pair_free(p);
+    p = pair_new(pair_source_config(), plain, (struct impair_config){.loss = 1});
+    p->deaf = true;
+    pair_run(p, 500000);
+    impair_free(p->up);
+    struct impair_config clean = {.delay_us = 1000};
+    assert_int_equal(impair_new(&p->up, &clean), 0);
+    pair_run(p, 60000000);
+    share = measured_share(p);
+    assert_true(st.sampled > st.video_packets * 9 / 10);
+    assert_true(share > 0.8 / RECEIVER_SAMPLE && share < 1.2 / RECEIVER_SAMPLE);
+    pair_free(p);
+}
+
+/* Over a long way packets are asked for once a round trip, not every 100 ms. */
+static void test_round_trips_are_learned(void **state)
+{
+    (void)state;
+    struct pair *p = pair_new(pair_source_config(), plain,
+                              (struct impair_config){.loss = 0.02, .delay_us = 150000, .seed = 14});
+
+    pair_run(p, 30000000);
+    pair_settle(p);
+    check_books(p);
+    assert_true(st.repaired > 50 && st.nacks < st.repaired * 13 / 10);
+    pair_free(p);
+}
+
 static void test_reset_keeps_what_is_known(void **state)
 {
     (void)state;
@@ -476,6 +521,8 @@ int main(void)
         cmocka_unit_test(test_nobody_repairs),
         cmocka_unit_test(test_keyframe_is_asked_for),
         cmocka_unit_test(test_samples_are_a_share),
+        cmocka_unit_test(test_latencies_are_not_biased),
+        cmocka_unit_test(test_round_trips_are_learned),
         cmocka_unit_test(test_reset_keeps_what_is_known),
         cmocka_unit_test(test_ssrcs_are_learned),
         cmocka_unit_test(test_foreign_payload_and_bad_tags),
