@@ -24,6 +24,7 @@ export const HELP = `bench/soak: a private Sotto under a mix of workloads, while
   --build DIR      where the servers were built (build); also a build with -DSOTTO_SANITIZE=ON
   --report FILE    writes the page of this run as Markdown, such as docs/bench/soak.md
   --json           one JSON line on stdout at the end
+  --no-media       signalling only: without sotto-load-webrtc's endpoints under the calls
   --keep           the stack's folder, with its logs, is left for you to read
   --schedule       prints the schedule of that seed, and does nothing else
   --smoke          passwords are hashed quickly, so that a short run isn't spent on registering
@@ -66,6 +67,7 @@ export function parseOptions(args) {
         report: given.report,
     };
     for (const flag of FLAGS) options[flag] = given[flag] === true;
+    options.media = !given['no-media'];
     options.seconds = options.minutes * 60;
     if (!['none', 'gentle', 'hard'].includes(options.chaos)) throw new Error('--chaos is one of none, gentle, hard');
     return options;

@@ -27,7 +27,6 @@ export class Probe {
         if (!(await this.ready())) throw new Error('not ready');
         if (!this.a.phone.live || !this.b.phone.live) throw new Error('a socket of the probe is away');
         await this.call();
-        if (await this.media?.()) throw new Error('media');
         const pair = await turnPair(this.a.phone);
         await Promise.all(pair.map((one) => one.close()));
     }
@@ -51,10 +50,27 @@ export class Probe {
         };
         await rang;
         await step('accept', y, 'accept_call');
-        await step('publish', x, 'sfu_publish', { sdp: OFFER });
+        await this.#onSfu(callId, step);
         await step('hang_up', x, 'hang_up');
         const told = await poll(() => [this.a, this.b].every((p) => ledger.calls.get(callId).ends.some((e) => e.device === p.phone && e.cursor)), ROUND_MS, 10);
         if (!told) throw new Error('not told of the end');
+    }
+
+    /** With media where there are endpoints: both hear and see each other through the SFU. */
+    async #onSfu(callId, step) {
+        const { media } = this.world;
+        if (!media) {
+            await step('publish', this.a.phone, 'sfu_publish', { sdp: OFFER });
+            return;
+        }
+        const group = media.group();
+        media.totals.groups--;
+        try {
+            for (const device of this.devices()) await group.join(device, callId);
+            await group.flows();
+        } finally {
+            await group.close();
+        }
     }
 
     /** What the probe has open from a round that broke off is hung up. */

@@ -21,8 +21,8 @@ function isSanitized(build) {
 
 function prepare(options) {
     options.build = resolve(options.build ?? process.env.SOTTO_TEST_BUILD ?? join(root, 'build'));
-    for (const program of ['signaling/signald', 'sfu/sfud', 'ctl/sottoctl']) {
-        if (!existsSync(join(options.build, program))) throw new Error(`${join(options.build, program)} is not there: run deploy/build, or name a build by --build`);
+    for (const program of ['signaling/signald', 'sfu/sfud', 'ctl/sottoctl', ...(options.media ? ['bench/sotto-load-webrtc'] : [])]) {
+        if (!existsSync(join(options.build, program))) throw new Error(`${join(options.build, program)} is not there: run deploy/build (and ninja bench_programs), or name a build by --build`);
     }
     process.env.SOTTO_TEST_BUILD = options.build;
     if (options.keep) process.env.SOTTO_TEST_KEEP = '1';

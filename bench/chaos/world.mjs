@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { startStack } from '../../tests/lib/stack.mjs';
 import { Ledger } from './ledger.mjs';
+import { Media } from './media.mjs';
 import { Parts } from './parts.mjs';
 import { People } from './people.mjs';
 import { Probe } from './probe.mjs';
@@ -73,6 +74,7 @@ export class World {
     }
 
     async fill(users, tell) {
+        if (this.options.media) this.media = await Media.start(this);
         await this.people.fill(users + 2, tell);
         this.probe = new Probe(this, this.people.all.slice(-2));
     }
@@ -132,6 +134,7 @@ export class World {
     /** Ends everything, whatever state it is in. Fails when a sanitizer said something on the way out. */
     async down() {
         await this.people.close().catch(() => {});
+        await this.media?.stop().catch((error) => this.failures.push(error));
         for (const part of ['signald', 'sfud', 'coturn', 'postgres']) this.parts?.signal(part, 'SIGCONT');
         for (const relay of Object.values(this.relays ?? {})) relay.close();
         await this.stack?.down();
