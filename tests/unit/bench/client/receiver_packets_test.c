@@ -122,10 +122,13 @@ static void test_late_but_in_time(void **state)
     start((struct receiver_config){.nack = false}, 2);
     video(1);
     video(3);
-    pass(900000);
+    pass(130000);
+    video(4);
+    pass(770000);
+    video(5);
     video(2);
     pass(3000000);
-    assert_true(st.expected == 3 && st.lost == 0 && st.late == 1);
+    assert_true(st.expected == 5 && st.lost == 0 && st.late == 1);
 }
 
 static void test_jumps(void **state)
@@ -199,6 +202,19 @@ static void test_frames_that_come_too_late(void **state)
     assert_true(st.frames == 2 && st.frames_broken == 1);
 }
 
+/* Two of each kind, of which SDP told no SSRC. */
+static void start_untold(void)
+{
+    struct receiver_config c = {.ssrc = 0x99, .nack = true};
+
+    now = START_US;
+    pair_tracks(track);
+    pair_tracks(track + 2);
+    for (int i = 0; i < 4; i++)
+        track[i].ssrc = track[i].rtx_ssrc = 0;
+    assert_int_equal(receiver_new(&r, &c, &pair_opus, track, 4), 0);
+}
+
 /* RTX whose SSRC nobody told belongs to the stream that misses what it repeats. */
 static void test_rtx_finds_its_stream(void **state)
 {
@@ -207,12 +223,7 @@ static void test_rtx_finds_its_stream(void **state)
     struct made b = {2000, 96, 500, 1, true, true, true, 0, -1};
     struct made rtx = {3000, 97, 9, 2, true, true, true, 0, 501};
 
-    start((struct receiver_config){.nack = true}, 4);
-    end(NULL);
-    for (int i = 0; i < 4; i++)
-        track[i].ssrc = track[i].rtx_ssrc = 0;
-    struct receiver_config c = {.nack = true};
-    assert_int_equal(receiver_new(&r, &c, &pair_opus, track, 4), 0);
+    start_untold();
     give(a);
     give(b);
     give(rtx); /* nobody misses it: nobody's */
@@ -234,6 +245,47 @@ static void test_rtx_finds_its_stream(void **state)
     give((struct made){4000, 97, 1, 2, true, true, true, 0, 102});
     pass(3000000);
     assert_true(st.repaired == 2 && st.lost == 0 && st.expected == 7);
+}
+
+/* Two streams miss the same number: it is nobody's until only one of them, without RTX yet, does.
+ */
+static void test_rtx_that_could_be_of_two(void **state)
+{
+    (void)state;
+    struct made a = {1000, 96, 100, 1, true, true, true, 0, -1}, b = a;
+    struct made rtx = {3000, 97, 9, 2, true, true, true, 0, 101};
+
+    start_untold();
+    b.ssrc = 2000;
+    give(a);
+    give(b);
+    a.seq = b.seq = 102;
+    give(a);
+    give(b);
+    pass(50000);
+    give(rtx);
+    receiver_stats(r, &st);
+    assert_int_equal(st.repaired, 0);
+    b.seq = 101;
+    give(b);
+    rtx.seq++;
+    give(rtx);
+    receiver_stats(r, &st);
+    assert_int_equal(st.repaired, 1);
+    a.seq = b.seq = 104;
+    give(a);
+    give(b);
+    pass(50000);
+    rtx.ssrc = 4000;
+    rtx.osn = 103;
+    give(rtx);
+    receiver_stats(r, &st);
+    assert_int_equal(st.repaired, 2);
+    rtx.ssrc = 3000;
+    rtx.seq++;
+    give(rtx);
+    pass(3000000);
+    assert_true(st.repaired == 3 && st.lost == 0 && st.expected == 10);
 }
 
 static void test_bye_while_a_keyframe_is_missing(void **state)
@@ -270,6 +322,7 @@ int main(void)
         cmocka_unit_test_teardown(test_frames, end),
         cmocka_unit_test_teardown(test_frames_that_come_too_late, end),
         cmocka_unit_test_teardown(test_rtx_finds_its_stream, end),
+        cmocka_unit_test_teardown(test_rtx_that_could_be_of_two, end),
         cmocka_unit_test_teardown(test_bye_while_a_keyframe_is_missing, end),
     };
     return cmocka_run_group_tests(tests, make_opus, NULL);
