@@ -1,6 +1,6 @@
 # Sotto. `make up` runs everything on this machine, `make test` proves it; the rest is for comfort.
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build test test-quick clean format screenshots
+.PHONY: help up down status logs build test test-quick bench clean format screenshots
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -30,6 +30,10 @@ test: ## everything that CI runs
 test-quick: ## checks and unit tests only
 	@deploy/packages --tests
 	@tests/run checks unit web
+
+bench: ## measure everything beside its peers (under 40 minutes); writes docs/bench/results.md
+	@deploy/packages --bench
+	@bench/run --all --compare --report
 
 format: ## clang-format over our C
 	@git ls-files '*.c' '*.h' | xargs clang-format -i

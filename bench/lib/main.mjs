@@ -20,6 +20,14 @@ const PACKAGES = ['janus', 'ejabberd', 'nginx-light', 'libvips-tools', 'coturn',
 const out = (text) => process.stdout.write(`${text}\n`);
 const err = (text) => process.stderr.write(`${text}\n`);
 
+/** node_modules of what the scenarios are made of; does nothing when they are there. */
+function installModules() {
+    for (const dir of ['bench', 'tests']) {
+        const { status } = spawnSync(join(ROOT, 'deploy/npm-install'), [join(ROOT, dir)], { stdio: ['ignore', 2, 2] });
+        if (status !== 0) throw new BenchError(`npm packages of ${dir}/ are missing`, `deploy/npm-install ${dir} says why`);
+    }
+}
+
 /** Builds the servers and the load programs unless a folder was named; returns the folder. */
 async function buildDir(options) {
     if (options.build) {
@@ -111,11 +119,10 @@ async function afterwards(measured, options, means) {
         err(`  kept as ${file.slice(ROOT.length)}`);
     }
     if (!options.report && !options.plot) return;
-    const installed = spawnSync(join(ROOT, 'deploy/npm-install'), [join(ROOT, 'bench')], { stdio: ['ignore', 2, 2] });
-    if (installed.status !== 0) throw new BenchError('vega is not installed', 'deploy/npm-install bench says why');
     if (options.plot) {
         const { drawAll } = await import('./plots.mjs');
-        for (const file of await drawAll({ results: measured.results }, join(ROOT, 'build/bench/plots'))) err(`  drawn ${file}`);
+        const { scenarios } = await loadScenarios(process.env.SOTTO_BENCH_SCENARIOS);
+        for (const file of await drawAll({ results: measured.results }, join(ROOT, 'build/bench/plots'), scenarios)) err(`  drawn ${file}`);
     }
     if (options.report) {
         const { writeAll } = await import('./report.mjs');
@@ -146,6 +153,10 @@ async function run(argv, abort) {
     const options = parse(argv);
     if (options.help) return out(usage()), 0;
     const loaded = await loadScenarios(process.env.SOTTO_BENCH_SCENARIOS);
+    if (options.list && options.json) {
+        for (const s of loaded.scenarios) out(JSON.stringify({ scenario: s.name, title: s.title, waits_for: s.waitsFor, contenders: contendersOf(s), params: s.params }));
+        return loaded.broken.length > 0 ? 1 : 0;
+    }
     if (options.list) {
         for (const line of listTable(loaded, stateOf, process.stdout.columns ?? 200)) out(line);
         return loaded.broken.length > 0 ? 1 : 0;
@@ -153,7 +164,9 @@ async function run(argv, abort) {
     const scenarios = chosen(loaded, options);
     const plan = fitted(scenarios, options); // a wrong name is told before anything is built
     const startCapture = await captureMeans(options);
+    installModules();
     const build = await buildDir(options);
+    process.env.SOTTO_TEST_BUILD = build; // deploy/stack takes its servers from there, too
     const cpus = placement();
     const host = hostOf(); // before we settle on fewer cores
     settle(cpus);

@@ -184,7 +184,7 @@ function coloured(spec) {
 /** All plots of a run: the standard ones, and what scenarios add by `plots(result)` under other names; each with its scenario. */
 export function plotsOf({ results }, scenarios = []) {
     const plots = [ratiosPlot(results)].filter(Boolean);
-    for (const result of results) {
+    for (const result of results.filter((r) => r.valid)) {
         const own = scenarios.find((s) => s.name === result.scenario)?.plots?.(result) ?? [];
         const standard = [...axesOf(result).map((axis) => variantPlot(result, axis)), cdfPlot(result)].filter(Boolean);
         const fresh = own.filter((p) => !standard.some((s) => s.name === p.name)).map(({ spec, ...plot }) => ({ ...plot, spec: themed(coloured(spec)) }));
@@ -210,8 +210,13 @@ export async function drawAll(run, dir, scenarios = []) {
     mkdirSync(dir, { recursive: true });
     const files = [];
     for (const { name, spec } of plotsOf(run, scenarios)) {
-        files.push(join(dir, `${name}.svg`));
-        writeFileSync(files.at(-1), await toSvg(spec));
+        try {
+            const svg = await toSvg(spec);
+            files.push(join(dir, `${name}.svg`));
+            writeFileSync(files.at(-1), svg);
+        } catch (error) {
+            process.stderr.write(`plot ${name} can't be drawn: ${error.message}\n`); // the others, and the page, are worth having
+        }
     }
     for (const f of readdirSync(dir)) if (f.endsWith('.svg') && !files.includes(join(dir, f))) rmSync(join(dir, f));
     return files;

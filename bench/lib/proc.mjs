@@ -107,7 +107,9 @@ async function stop(handle, signal, ms) {
     await handle.exited;
     clearTimeout(timer);
     signalGroup(pid, 'SIGKILL'); // whom it left in its group
-    for (const left of family) if (left !== pid && isOurs(left)) trySignal(left, 'SIGKILL');
+    const left = family.filter((each) => each !== pid && isOurs(each));
+    for (const each of left) trySignal(each, 'SIGKILL');
+    for (let i = 0; i < 100 && left.some(runs); i++) await sleep(10); // a port is free only when its owner is gone
     alive.delete(handle);
 }
 
@@ -118,6 +120,7 @@ const trySignal = (pid, signal) => {
         // gone already
     }
 };
+const runs = (pid) => !['Z', 'X', undefined].includes(statOf(pid)?.[0]);
 const signalGroup = (pid, signal) => trySignal(-pid, signal);
 const isOurs = (pid) => readText(`/proc/${pid}/environ`).includes(`SOTTO_BENCH_RUN=${MARK}`);
 
