@@ -11,7 +11,7 @@ export const version = () => packageVersion(packageName);
 const template = new URL('./coturn/turnserver.conf', import.meta.url).pathname;
 
 /** The first of `count` UDP ports in a row that are free, below the kernel's own range and the harness' single ports. */
-async function freeRange(count) {
+export async function freeRange(count) {
     for (let tries = 0; tries < 100; tries++) {
         const base = 21000 + Math.floor(Math.random() * (32000 - 21000 - count));
         const sample = [0, count >> 1, count - 1].map((offset) => base + offset);
