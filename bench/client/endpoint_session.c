@@ -97,9 +97,13 @@ static struct dtls_context *context_of(struct endpoint *e)
 {
     struct endpoint_host *h = e->host;
     struct dtls_context **c = &h->dtls[e->o.profile];
-    if (!*c && dtls_context_new(c) == OK && e->o.profile != ENDPOINT_PROFILE_ANY)
-        (void)dtls_context_only(*c, e->o.profile == ENDPOINT_PROFILE_GCM ? DTLS_AEAD_AES_128_GCM
-                                                                         : DTLS_AES128_CM_SHA1_80);
+    if (!*c && dtls_context_new(c) == OK) {
+        dtls_context_hurry(*c);
+        if (e->o.profile != ENDPOINT_PROFILE_ANY)
+            (void)dtls_context_only(*c, e->o.profile == ENDPOINT_PROFILE_GCM
+                                            ? DTLS_AEAD_AES_128_GCM
+                                            : DTLS_AES128_CM_SHA1_80);
+    }
     return *c;
 }
 

@@ -49,6 +49,9 @@ void dtls_context_free(struct dtls_context *c);
 /* Only this profile from here on, for new associations (a load client that measures one suite).
  * ERR_UNSUPPORTED. */
 int dtls_context_only(struct dtls_context *c, enum dtls_srtp_profile profile);
+/* New associations retransmit after 50 ms first, as Chromium's do, instead of after 1 s (RFC 6347
+ * section 4.2.4.1): for clients that stand for browsers. */
+void dtls_context_hurry(struct dtls_context *c);
 /* SHA-256 of the certificate, DTLS_FINGERPRINT_LEN bytes. */
 const uint8_t *dtls_context_fingerprint(const struct dtls_context *c);
 
