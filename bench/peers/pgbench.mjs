@@ -56,7 +56,7 @@ export async function run(ctx, db, script, { variables = {}, clients = 20, rate 
     const database_cpu_s = cpuOf(db.pids()) - before;
     const text = running.log();
     const transactions = Number(/number of transactions actually processed: (\d+)/.exec(text)?.[1]);
-    if (code !== 0 || !(transactions > 0)) throw new BenchError(`pgbench with ${script} failed`, tail(text));
+    if (code !== 0 || !(transactions > 0)) throw new BenchError(`pgbench with ${script} failed`, text.split('\n').find((line) => /ERROR|FATAL|error:/.test(line)) ?? tail(text));
     const tps = Number(/^tps = ([\d.]+)/m.exec(text)[1]);
     const latency = latencyOf(folder.path);
     folder.remove();

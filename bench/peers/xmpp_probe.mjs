@@ -10,13 +10,17 @@ export class Probe {
     #seen = [];
     #waiters = [];
 
+    /** Fails with "refused" when the server does not know the user or the password. */
     static async login(server, user, resource = 'probe') {
         const probe = new Probe();
         await probe.#open(server);
         await probe.#openStream(server.domain, /<stream:features/);
         const plain = Buffer.from(`\0${user.name}\0${user.password}`).toString('base64');
         probe.send(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${plain}</auth>`);
-        await probe.wait(/<success/);
+        if (/<failure/.test(await probe.wait(/<success|<failure/))) {
+            probe.close();
+            throw new Error(`${user.name} was refused`);
+        }
         await probe.#openStream(server.domain, /<stream:features/);
         probe.send(`<iq type='set' id='bind' xmlns='jabber:client'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>${resource}</resource></bind></iq>`);
         probe.jid = /<jid>([^<]+)<\/jid>/.exec(await probe.wait(/id='bind'/))[1];

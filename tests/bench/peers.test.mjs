@@ -54,7 +54,7 @@ function assertGone(pids, ports) {
 
 /** What other programs must not find changed by a peer. */
 const outside = () =>
-    ['/var/lib/ejabberd', '/var/log/ejabberd', '/var/lib/nginx', '/var/log/nginx', '/var/lib/turn', '/var/log/turnserver', '/run', '/var/lib/postgresql']
+    ['/var/lib/ejabberd', '/var/log/ejabberd', '/var/lib/nginx', '/var/log/nginx', '/var/lib/turn', '/var/log/turnserver', '/var/lib/postgresql']
         .filter(existsSync)
         .flatMap((dir) => readdirSync(dir).map((name) => join(dir, name)))
         .sort();
@@ -117,18 +117,19 @@ describe('pgbench, the floor of messages', () => {
 
     test('rooms and recoveries run, and a page is a page', async () => {
         const db = await pgbench.startDatabase(ctx);
+        await pgbench.run(ctx, db, 'message_room.sql', { variables: { conversations: 1, bytes: 10, batch: 1 }, clients: 1, seconds: 1 });
+        await db.sql('TRUNCATE messages');
         await db.script(pgbench.filled('recovery_fill.sql', { users: 3, messages: 100, bytes: 20 }));
         assert.deepEqual(await db.sql('SELECT count(*) FROM inbox i JOIN messages m ON m.seq = (i.data->>$$s$$)::bigint AND m.conversation_id = (i.data->>$$c$$)::uuid'), [['300']]);
         const page = await pgbench.run(ctx, db, 'recovery_page.sql', { variables: { users: 3, messages: 100, page: 50 }, clients: 1, seconds: 1 });
         assert.ok(page.transactions > 10);
         const [[rows]] = await db.sql("SELECT count(*) FROM inbox WHERE user_id = bench_id(2, 1) AND cursor > 50");
         assert.equal(rows, '50');
-        await pgbench.run(ctx, db, 'message_room.sql', { variables: { conversations: 1, bytes: 10, batch: 1 }, clients: 1, seconds: 1 });
     });
 
     test('a script that fails is told', async () => {
         const db = await postgres.start(ctx); // without the tables
-        await assert.rejects(pgbench.run(ctx, db, 'message_room.sql', { variables: { conversations: 1, bytes: 10, batch: 1 }, seconds: 1 }), /message_room\.sql failed/);
+        await assert.rejects(pgbench.run(ctx, db, 'message_room.sql', { variables: { conversations: 1, bytes: 10, batch: 1 }, seconds: 1 }), /message_room\.sql failed.*does not exist/s);
     });
 });
 
@@ -164,8 +165,8 @@ describe('ejabberd', () => {
 
     test('a wrong password is refused, a user added later gets in; two live side by side', async () => {
         const [a, b] = await Promise.all([ejabberd.start(ctx, { users: 1 }), ejabberd.start(ctx, { users: 2 })]);
-        await assert.rejects(Probe.login(a, { name: 'u0', password: 'guessed' }, 'x', 800));
-        await assert.rejects(Probe.login(a, a.user(1), 'x', 800), 'there is no second user yet');
+        await assert.rejects(Probe.login(a, { name: 'u0', password: 'guessed' }), /refused/);
+        await assert.rejects(Probe.login(a, a.user(2)), /refused/);
         await a.addUsers(1);
         const late = await Probe.login(a, a.user(1));
         const other = await Probe.login(b, b.user(1));
