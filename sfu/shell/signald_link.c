@@ -201,8 +201,6 @@ bool signald_link_is_up(const struct signald_link *s)
 void signald_link_free(struct signald_link *s)
 {
     if (s) {
-        /* It is gone, and freeing the client runs the loop, where a drain may be waiting. */
-        s->worker = NULL;
         if (s->client) {
             link_client_free(s->client);
         }
