@@ -95,36 +95,44 @@ static size_t make_allocate(struct turn_client *c, StunMessage *m)
         c->password, know ? text_len(c->password) : 0, STUN_USAGE_TURN_COMPATIBILITY_RFC5766);
 }
 
-static size_t make_refresh(struct turn_client *c, StunMessage *m, int32_t lifetime)
-{
-    return stun_usage_turn_create_refresh(&c->agent, m, c->out, sizeof(c->out), &c->challenge,
-                                          lifetime, c->username, text_len(c->username), c->password,
-                                          text_len(c->password),
-                                          STUN_USAGE_TURN_COMPATIBILITY_RFC5766);
-}
-
 static bool append(StunMessage *m, StunAttribute type, const void *data, size_t len)
 {
     return data && stun_message_append_bytes(m, type, data, len) == STUN_MESSAGE_RETURN_SUCCESS;
+}
+
+/* Who we are, as the challenge wants it, and the MESSAGE-INTEGRITY of it all. */
+static size_t sign(struct turn_client *c, StunMessage *m)
+{
+    uint16_t realm_len, nonce_len;
+    const void *realm = stun_message_find(&c->challenge, STUN_ATTRIBUTE_REALM, &realm_len);
+    const void *nonce = stun_message_find(&c->challenge, STUN_ATTRIBUTE_NONCE, &nonce_len);
+    bool ok = append(m, STUN_ATTRIBUTE_USERNAME, c->username, text_len(c->username)) &&
+              append(m, STUN_ATTRIBUTE_REALM, realm, realm_len) &&
+              append(m, STUN_ATTRIBUTE_NONCE, nonce, nonce_len);
+    return ok ? stun_agent_finish_message(&c->agent, m, c->password, text_len(c->password)) : 0;
 }
 
 /* RFC 8656 section 12.1; libnice's library has no call for it. */
 static size_t make_bind(struct turn_client *c, StunMessage *m)
 {
     struct sockaddr_storage peer = {0};
-    uint16_t realm_len, nonce_len;
     memcpy(&peer, &c->peer, sizeof(c->peer));
-    const void *realm = stun_message_find(&c->challenge, STUN_ATTRIBUTE_REALM, &realm_len);
-    const void *nonce = stun_message_find(&c->challenge, STUN_ATTRIBUTE_NONCE, &nonce_len);
     bool ok = stun_agent_init_request(&c->agent, m, c->out, sizeof(c->out), STUN_CHANNELBIND) &&
               stun_message_append32(m, STUN_ATTRIBUTE_CHANNEL_NUMBER,
                                     (uint32_t)TURN_CHANNEL << 16) == STUN_MESSAGE_RETURN_SUCCESS &&
               stun_message_append_xor_addr(m, STUN_ATTRIBUTE_XOR_PEER_ADDRESS, &peer,
-                                           sizeof(c->peer)) == STUN_MESSAGE_RETURN_SUCCESS &&
-              append(m, STUN_ATTRIBUTE_USERNAME, c->username, text_len(c->username)) &&
-              append(m, STUN_ATTRIBUTE_REALM, realm, realm_len) &&
-              append(m, STUN_ATTRIBUTE_NONCE, nonce, nonce_len);
-    return ok ? stun_agent_finish_message(&c->agent, m, c->password, text_len(c->password)) : 0;
+                                           sizeof(c->peer)) == STUN_MESSAGE_RETURN_SUCCESS;
+    return ok ? sign(c, m) : 0;
+}
+
+/* RFC 8656 section 8.1. stun_usage_turn_create_refresh leaves LIFETIME out, so that it can't give
+ * an allocation back. */
+static size_t make_refresh(struct turn_client *c, StunMessage *m, bool release)
+{
+    bool ok = stun_agent_init_request(&c->agent, m, c->out, sizeof(c->out), STUN_REFRESH) &&
+              (!release ||
+               stun_message_append32(m, STUN_ATTRIBUTE_LIFETIME, 0) == STUN_MESSAGE_RETURN_SUCCESS);
+    return ok ? sign(c, m) : 0;
 }
 
 static void forget(struct turn_client *c)
@@ -147,7 +155,7 @@ static void begin(struct turn_client *c, enum request request, int64_t now_us)
     else if (request == BIND)
         c->out_len = make_bind(c, &m);
     else if (request != NONE)
-        c->out_len = make_refresh(c, &m, request == RELEASE ? 0 : -1);
+        c->out_len = make_refresh(c, &m, request == RELEASE);
     c->request = request;
     c->tries = 0;
     c->next_us = now_us;
