@@ -1,9 +1,9 @@
 // What upload and download share: servers of files, the load on them, and how a sample is made of both.
-import { closeSync, openSync, writeSync, chownSync } from 'node:fs';
+import { chownSync, closeSync, openSync, readFileSync, readdirSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import * as nginx from '../peers/nginx.mjs';
 import { privateFolder, serviceUser } from '../peers/service.mjs';
-import { BenchError, cpuOf, rssOf, start as startProcess, tail, treeOf, until } from './proc.mjs';
+import { BenchError, rssOf, start as startProcess, tail, treeOf, until } from './proc.mjs';
 
 const GIB = 2 ** 30;
 
@@ -51,6 +51,22 @@ export const serverOf = (contender, ctx, ours) => {
     return ours(ctx);
 };
 
+/**
+ * CPU seconds of the processes' threads as the scheduler counts them, in nanoseconds: a server of files is busy for a few
+ * tens of milliseconds in a window, and /proc/PID/stat counts hundredths of a second. Threads must not end meanwhile.
+ */
+export function exactCpuOf(pids) {
+    let ns = 0;
+    for (const pid of pids) {
+        try {
+            for (const task of readdirSync(`/proc/${pid}/task`)) ns += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]);
+        } catch {
+            // ended
+        }
+    }
+    return ns / 1e9;
+}
+
 /** Runs sotto-load-transfer to its end; CPU of the server is taken at the ends of its window. → { done, cpu_s, window_s } */
 export async function load(ctx, server, args) {
     const program = join(ctx.build, 'bench/sotto-load-transfer');
@@ -61,8 +77,8 @@ export async function load(ctx, server, args) {
     let text = '';
     const line = (json) => {
         const event = JSON.parse(json);
-        if (event.ev === 'marked') Object.assign(before, { cpu: cpuOf(server.pids()), at: performance.now() });
-        if (event.ev === 'done') result = { done: event, cpu_s: cpuOf(server.pids()) - before.cpu, rss: rssOf(server.pids()), window_s: (performance.now() - before.at) / 1000 };
+        if (event.ev === 'marked') Object.assign(before, { cpu: exactCpuOf(server.pids()), at: performance.now() });
+        if (event.ev === 'done') result = { done: event, cpu_s: exactCpuOf(server.pids()) - before.cpu, rss: rssOf(server.pids()), window_s: (performance.now() - before.at) / 1000 };
     };
     running.child.stdout.on('data', (chunk) => {
         text += chunk;

@@ -163,6 +163,29 @@ describe('ejabberd', () => {
         assert.deepEqual(outside(), were);
     });
 
+    test('as the page says of it: it waits for the archive, but delivers and acknowledges what the archive refused', async () => {
+        const server = await ejabberd.start(ctx, { users: 2 });
+        const [anna, bert] = [await Probe.login(server, server.user(0)), await Probe.login(server, server.user(1))];
+        const say = (id) => anna.send(`<message to='${server.user(1).jid}' type='chat' id='${id}' xmlns='jabber:client'><body>${id}</body></message>`);
+        anna.send("<enable xmlns='urn:xmpp:sm:3'/>");
+        await anna.wait(/<enabled/);
+        const database = server.databasePids();
+        for (const pid of database) process.kill(pid, 'SIGSTOP');
+        say('while-frozen');
+        const frozen = await bert.wait(/while-frozen/, 700).then(() => 'delivered', () => 'waits');
+        for (const pid of database) process.kill(pid, 'SIGCONT');
+        assert.equal(frozen, 'waits');
+        await until('both copies are kept', async () => Number(await server.db.sql('SELECT count(*) FROM archive')) === 2);
+        await server.db.sql('ALTER TABLE archive RENAME TO hidden');
+        say('unkept');
+        anna.send("<r xmlns='urn:xmpp:sm:3'/>");
+        await bert.wait(/unkept/);
+        await anna.wait(/<a h='2'/);
+        assert.deepEqual(await server.db.sql("SELECT count(*) FROM hidden WHERE txt = 'unkept'"), [['0']]);
+        anna.close();
+        bert.close();
+    });
+
     test('a wrong password is refused, a user added later gets in; two live side by side', async () => {
         const [a, b] = await Promise.all([ejabberd.start(ctx, { users: 1 }), ejabberd.start(ctx, { users: 2 })]);
         await assert.rejects(Probe.login(a, { name: 'u0', password: 'guessed' }), /refused/);
