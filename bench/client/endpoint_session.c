@@ -174,6 +174,8 @@ void endpoint_stun(struct endpoint *e, const uint8_t *data, size_t len,
         return;
     if (e->is_connected_socket)
         from = &e->peer;
+    else if (e->relay && from->sin_port != htons((uint16_t)relay_port(e->relay)))
+        return;
     size_t n = ice_lean_input(&e->ice, data, len, from, out, now_us);
     if (n > 0)
         endpoint_transmit_to(e, out, n, from);
@@ -257,7 +259,8 @@ static int give_answer(struct endpoint *e, const char *sdp, size_t len, const ch
     return r;
 }
 
-/* The relay stands in the place of the other end's first candidate. */
+/* The relay stands in the place of the other end's first candidate. A full agent checks our address
+ * past it, too: what doesn't come by the relay isn't answered. */
 static int put_link(struct endpoint *e, const struct endpoint_link *link)
 {
     struct sdp_client_agreed *a = &e->agreed;
@@ -270,6 +273,7 @@ static int put_link(struct endpoint *e, const struct endpoint_link *link)
     int r = relay_new(&e->relay, e->host->loop, &server, &link->up, &link->down);
     if (r != OK)
         return r;
+    e->ice.n = 0; /* nor anybody who checked us from elsewhere */
     a->n_candidates = 1;
     a->candidate[0].address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     a->candidate[0].address.sin_port = htons((uint16_t)relay_port(e->relay));
