@@ -111,6 +111,25 @@ static int give(uint32_t ssrc, uint16_t seq, uint32_t ts, bool marker, size_t pa
     return floor_forward_input(f, PUBLISHER_PORT, packet, (size_t)len, now);
 }
 
+/* Numbers are moved by a constant a stream of a subscriber: the first packet tells which. */
+static void check_offset(const struct rtp_header *h, uint16_t seq)
+{
+    static struct {
+        uint32_t ssrc;
+        uint16_t offset;
+    } known[64];
+    size_t i = 0;
+    while (known[i].ssrc && known[i].ssrc != h->ssrc)
+        i++;
+    assert_true(i < 63);
+    if (!known[i].ssrc) {
+        known[i].ssrc = h->ssrc;
+        known[i].offset = (uint16_t)(h->seq - seq);
+        assert_int_not_equal(known[i].offset, 0);
+    }
+    assert_int_equal((uint16_t)(h->seq - seq), known[i].offset);
+}
+
 /* Decrypts a packet that went to a subscriber by libsrtp2 and proves it whole. */
 static void check(int i, const uint8_t *data, size_t len, uint32_t ssrc, uint16_t seq,
                   size_t payload_len)
@@ -122,6 +141,7 @@ static void check(int i, const uint8_t *data, size_t len, uint32_t ssrc, uint16_
     assert_int_equal(srtp_unprotect(subscriber[i], packet, &n), srtp_err_status_ok);
     assert_int_equal(rtp_parse(&h, packet, (size_t)n), OK);
     assert_int_equal(h.ssrc, ssrc);
+    check_offset(&h, seq);
     assert_int_equal(h.pt, 96);
     assert_int_equal(h.payload_len, payload_len);
     fill(want, payload_len, seq);

@@ -133,7 +133,7 @@ static void test_challenges_are_answered_once_each(void **state)
     struct answer a = challenge(out, 401, "nonce-1");
     input(c, &a);
     for (int i = 0; i < 2; i++) {
-        char nonce[16];
+        char nonce[24];
         len = turn_client_poll(c, out, sizeof(out), 0);
         snprintf(nonce, sizeof(nonce), "nonce-%d", i + 1);
         assert_memory_equal(find(out, len, 0x0006, &n), "user", 4);
