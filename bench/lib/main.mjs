@@ -46,14 +46,6 @@ function settle(cpus) {
     spawnSync('taskset', ['-a', '-pc', cpus.generator, String(process.pid)], { stdio: 'ignore' });
 }
 
-/** The means for `--count-check`, when the harness has them. */
-async function captureMeans(options) {
-    if (!options.countCheck) return null;
-    const file = new URL('./capture.mjs', import.meta.url);
-    if (!existsSync(file)) throw new UsageError('--count-check', 'is not part of this harness');
-    return (await import(file)).startCapture;
-}
-
 /** Of several scenarios, each takes what of --peer and --set concerns it; what concerns none is a mistake. */
 function fitted(scenarios, options) {
     const lone = scenarios.length === 1;
@@ -163,7 +155,6 @@ async function run(argv, abort) {
     }
     const scenarios = chosen(loaded, options);
     const plan = fitted(scenarios, options); // a wrong name is told before anything is built
-    const startCapture = await captureMeans(options);
     installModules();
     const build = await buildDir(options);
     process.env.SOTTO_TEST_BUILD = build; // deploy/stack takes its servers from there, too
@@ -171,7 +162,7 @@ async function run(argv, abort) {
     const host = hostOf(); // before we settle on fewer cores
     settle(cpus);
     const versions = Object.fromEntries(PACKAGES.map((name) => [name, packageVersion(name)]).filter(([, v]) => v));
-    const means = { build, cpus, host, ...commitOf(), versions, startCapture };
+    const means = { build, cpus, host, ...commitOf(), versions };
     const measured = await measureAll(plan, options, means, abort);
     const worse = options.compare && compare(measured.results, options);
     await afterwards(measured, options, means);

@@ -36,12 +36,12 @@ export function variantParams(params, variant, pinned, smoke = {}) {
     return variant ? { ...params, ...variant.params, ...smoke, ...pinned } : params;
 }
 
-/** Contenders to measure: all, or ours, floors and the peers that --peer names. */
+/** Contenders to measure: all, or ours, the floors and the peers that --peer names. */
 export function contendersOf(scenario, peers = []) {
     const own = scenario.waitsFor ? scenario.contenders.filter((name) => name !== 'ours') : scenario.contenders;
     if (peers.length === 0) return own;
     for (const peer of peers) {
         if (!scenario.contenders.includes(peer)) throw unknown(`peer of ${scenario.name}`, peer, own.filter((name) => name !== 'ours'));
     }
-    return own.filter((name) => name === 'ours' || name === 'floor' || peers.includes(name));
+    return own.filter((name) => name === 'ours' || name.startsWith('floor') || peers.includes(name));
 }

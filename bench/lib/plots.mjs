@@ -3,10 +3,10 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { firstLatency, number, peerOf, ratioText } from './table.mjs';
 
-/** One colour a contender on every plot; all have a contrast of 3:1 or more on white. */
+/** One colour a contender on every plot; all stand out on white. */
 const COLOURS = {
     ours: '#1d4ed8', floor: '#6b7280', janus: '#c2410c', 'janus-installed': '#d97706', ejabberd: '#15803d', nginx: '#15803d', vips: '#a21caf',
-    coturn: '#b45309', postgres: '#0e7490',
+    coturn: '#b45309', 'coturn-installed': '#b45309', 'floor-single': '#94a3b8', 'ejabberd-unmanaged': '#65a30d',
 };
 const SPARE = ['#be123c', '#0f766e', '#7c3aed', '#4d7c0f', '#9f1239'];
 const INK = '#1f2937';

@@ -1,7 +1,7 @@
 // The figures in README.md: headline ratios of the newest run, never typed by hand.
 import { markdownTable, peerOf, quantity, ratioText, titleOf } from './table.mjs';
 
-const ORDER = ['janus', 'janus-installed', 'ejabberd', 'nginx', 'vips', 'coturn', 'postgres'];
+const ORDER = ['janus', 'janus-installed', 'ejabberd', 'nginx', 'vips', 'coturn-installed'];
 const rank = (name) => (ORDER.indexOf(name) + 1 || ORDER.length + 1);
 
 /** "**0.41** Janus, tuned; **0.22** Janus, as installed" */

@@ -38,7 +38,7 @@ function makeContext(options, { params, repeat, contender, variant, signal, step
     let over = false;
     const ctx = {
         params, dir, build: options.build, cpus: options.cpus, signal, repeat, step, contender, variant: variant?.key ?? null,
-        smoke: !!options.smoke, countCheck: !!options.countCheck, capture: null,
+        smoke: !!options.smoke, countCheck: !!options.countCheck,
         // What a scenario that was cut short starts later still is undone at once.
         defer: (fn) => (over ? void Promise.resolve().then(fn).catch(() => {}) : undo.push(fn)),
     };
@@ -91,7 +91,6 @@ async function measureOnce(scenario, contender, options, job) {
     const { ctx, cleanup } = makeContext(options, { ...job, contender, signal: limit.signal });
     let sample;
     try {
-        if (options.countCheck && options.startCapture) ctx.capture = await options.startCapture(ctx);
         const measured = await Promise.race([scenario.measure(contender, ctx), limit.promise]);
         const faults = judge(measured, scenario, options);
         sample = { ...measured, valid: faults.length === 0, why: faults.join('; ') };
@@ -142,7 +141,7 @@ export function estimateOf(scenario, options, last = null) {
 /**
  * Measures a scenario.
  * @param {object} scenario as scenarios.mjs gives it
- * @param {object} options { peers, set, duration, repeats, smoke, build, cpus, countCheck, startCapture, host, commit, dirty, limit_s }
+ * @param {object} options { peers, set, duration, repeats, smoke, build, cpus, countCheck, host, commit, dirty, limit_s }
  * @param {{signal: AbortSignal, progress?: {step: Function}}} run
  * @returns {Promise<object>} the result (results.mjs); throws only `Interrupted`, and for a wrong command line
  */
