@@ -20,13 +20,13 @@
 #include <unistd.h>
 
 #include "bench/client/args.h"
+#include "bench/client/floor_net.h"
 #include "bench/load/floor_commands.h"
-#include "bench/load/floor_net.h"
 #include "lib/base/err.h"
 
 struct server {
     struct floor_forward *forward;
-    struct net *net;
+    struct floor_net *net;
     bool told_fallback;
 };
 
@@ -42,8 +42,8 @@ static void drain(struct server *s, int64_t now)
     struct floor_message messages[FLOOR_POLL_MAX];
     size_t n;
     while ((n = floor_forward_poll(s->forward, messages, FLOOR_POLL_MAX, now)) > 0)
-        net_send(s->net, messages, n);
-    if (net_fell_back(s->net) && !s->told_fallback) {
+        floor_net_send(s->net, messages, n);
+    if (floor_net_fell_back(s->net) && !s->told_fallback) {
         s->told_fallback = true;
         puts("{\"ev\":\"fallback\",\"why\":\"the kernel refuses UDP_SEGMENT: single packets\"}");
         fflush(stdout);
@@ -53,9 +53,9 @@ static void drain(struct server *s, int64_t now)
 /* Everything that waits comes in before anything goes out, but for frames that must make room. */
 static int take(struct server *s)
 {
-    struct net_datagram *d;
+    struct floor_datagram *d;
     int64_t now = now_us();
-    int n = net_receive(s->net, &d);
+    int n = floor_net_receive(s->net, &d);
     for (int i = 0; i < n; i++) {
         if (floor_forward_input(s->forward, d[i].port, d[i].data, d[i].len, now) != ERR_AGAIN)
             continue;
@@ -67,7 +67,7 @@ static int take(struct server *s)
 
 static int run(struct server *s, struct commands *c)
 {
-    struct pollfd fds[2] = {{.fd = net_fd(s->net), .events = POLLIN},
+    struct pollfd fds[2] = {{.fd = floor_net_fd(s->net), .events = POLLIN},
                             {.fd = STDIN_FILENO, .events = POLLIN}};
     int err = OK;
     while (err == OK) {
@@ -86,8 +86,8 @@ static int run(struct server *s, struct commands *c)
     return err;
 }
 
-static int parse(int argc, char **argv, struct floor_forward_config *config, enum net_mode *mode,
-                 int64_t *port)
+static int parse(int argc, char **argv, struct floor_forward_config *config,
+                 enum floor_net_mode *mode, int64_t *port)
 {
     static const char *const names[] = {"--port", "--profile", "--mode", "--hold-us", NULL};
     if (args_check(argc, argv, names) != OK ||
@@ -118,18 +118,18 @@ int main(int argc, char **argv)
     struct floor_forward_config config = {0};
     struct server s = {0};
     struct commands *commands = NULL;
-    enum net_mode mode;
+    enum floor_net_mode mode;
     int64_t port;
     if (parse(argc, argv, &config, &mode, &port) != OK)
         return 2;
     int err = floor_forward_new(&s.forward, &config);
     if (err == OK)
-        err = net_open(&s.net, (int)port, mode);
+        err = floor_net_open(&s.net, (int)port, mode);
     if (err == OK)
         err = commands_new(&commands, s.forward, s.net);
     if (err == OK) {
         printf("{\"ev\":\"ready\",\"port\":%d,\"profile\":\"%s\",\"mode\":\"%s\"}\n",
-               net_port(s.net), args_text(argc, argv, "--profile", "gcm"),
+               floor_net_port(s.net), args_text(argc, argv, "--profile", "gcm"),
                args_text(argc, argv, "--mode", "train"));
         fflush(stdout);
         err = run(&s, commands);
@@ -137,7 +137,7 @@ int main(int argc, char **argv)
     if (err != OK && err != ERR_CLOSED)
         fprintf(stderr, "%s: %s\n", argv[0], err_name(err));
     commands_free(commands);
-    net_close(s.net);
+    floor_net_close(s.net);
     floor_forward_free(s.forward);
     return err == ERR_CLOSED ? 0 : 1;
 }

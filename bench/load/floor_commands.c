@@ -17,11 +17,11 @@
 
 struct commands {
     struct floor_forward *forward;
-    struct net *net;
+    struct floor_net *net;
     struct line_reader lines;
 };
 
-int commands_new(struct commands **out, struct floor_forward *f, struct net *n)
+int commands_new(struct commands **out, struct floor_forward *f, struct floor_net *n)
 {
     *out = calloc(1, sizeof(**out));
     if (!*out)
@@ -104,10 +104,10 @@ static int add_peer(struct commands *c, enum op op, const char *id, const cJSON 
 static void print_stats(const struct commands *c)
 {
     struct floor_forward_stats f;
-    struct net_stats n;
+    struct floor_net_stats n;
     struct timespec t;
     floor_forward_stats(c->forward, &f);
-    net_stats(c->net, &n);
+    floor_net_stats(c->net, &n);
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     printf("{\"ev\":\"stats\",\"cpu_s\":%.6f,\"in\":%" PRIu64 ",\"out\":%" PRIu64
            ",\"trains\":%" PRIu64 ",\"padded_bytes\":%" PRIu64 ",\"bad\":%" PRIu64
@@ -115,7 +115,7 @@ static void print_stats(const struct commands *c)
            ",\"messages\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"segmented\":%s}\n",
            (double)t.tv_sec + (double)t.tv_nsec / 1e9, f.in, f.out, f.frames, f.padded, f.bad,
            f.ignored, n.recv_calls, n.send_calls, n.messages, n.refused,
-           net_fell_back(c->net) ? "false" : "true");
+           floor_net_fell_back(c->net) ? "false" : "true");
 }
 
 static int carry_out(struct commands *c, enum op op, const char *id, const cJSON *o,

@@ -1,4 +1,4 @@
-#include "bench/load/floor_net.h"
+#include "bench/client/floor_net.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -17,19 +17,19 @@ union control {
     uint8_t room[CMSG_SPACE(sizeof(uint16_t))];
 };
 
-struct net {
+struct floor_net {
     int fd, port;
-    enum net_mode mode;
+    enum floor_net_mode mode;
     bool fell_back;
-    struct net_stats stats;
+    struct floor_net_stats stats;
     struct mmsghdr in[NET_BATCH], out[NET_BATCH];
     struct iovec in_iov[NET_BATCH], out_iov[NET_BATCH];
     struct sockaddr_in from[NET_BATCH], to[NET_BATCH];
     union control control[NET_BATCH];
-    struct net_datagram datagrams[NET_BATCH];
+    struct floor_datagram datagrams[NET_BATCH];
 };
 
-static int bind_loopback(struct net *n, int port)
+static int bind_loopback(struct floor_net *n, int port)
 {
     int bytes = BUFFER_BYTES;
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -45,14 +45,14 @@ static int bind_loopback(struct net *n, int port)
     return OK;
 }
 
-int net_open(struct net **out, int port, enum net_mode mode)
+int floor_net_open(struct floor_net **out, int port, enum floor_net_mode mode)
 {
-    struct net *n = calloc(1, sizeof(*n));
+    struct floor_net *n = calloc(1, sizeof(*n));
     if (!n)
         return ERR_NOMEM;
     n->mode = mode;
     if (bind_loopback(n, port) != OK) {
-        net_close(n);
+        floor_net_close(n);
         return ERR_IO;
     }
     for (size_t i = 0; i < NET_BATCH; i++) {
@@ -66,7 +66,7 @@ int net_open(struct net **out, int port, enum net_mode mode)
     return OK;
 }
 
-void net_close(struct net *n)
+void floor_net_close(struct floor_net *n)
 {
     if (!n)
         return;
@@ -75,27 +75,27 @@ void net_close(struct net *n)
     free(n);
 }
 
-int net_fd(const struct net *n)
+int floor_net_fd(const struct floor_net *n)
 {
     return n->fd;
 }
 
-int net_port(const struct net *n)
+int floor_net_port(const struct floor_net *n)
 {
     return n->port;
 }
 
-bool net_fell_back(const struct net *n)
+bool floor_net_fell_back(const struct floor_net *n)
 {
     return n->fell_back;
 }
 
-void net_stats(const struct net *n, struct net_stats *out)
+void floor_net_stats(const struct floor_net *n, struct floor_net_stats *out)
 {
     *out = n->stats;
 }
 
-int net_receive(struct net *n, struct net_datagram **out)
+int floor_net_receive(struct floor_net *n, struct floor_datagram **out)
 {
     int got = recvmmsg(n->fd, n->in, NET_BATCH, 0, NULL);
     n->stats.recv_calls++;
@@ -122,14 +122,14 @@ static void ask_segments(struct msghdr *h, union control *room, uint16_t segment
     memcpy(CMSG_DATA(c), &segment, sizeof(segment));
 }
 
-static void address(struct net *n, size_t i, uint16_t port)
+static void address(struct floor_net *n, size_t i, uint16_t port)
 {
     n->to[i] = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
     n->to[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 }
 
 /* One packet by itself; a full buffer or an unreachable peer loses it, as any server would. */
-static void send_one(struct net *n, uint16_t port, const uint8_t *data, size_t len)
+static void send_one(struct floor_net *n, uint16_t port, const uint8_t *data, size_t len)
 {
     address(n, 0, port);
     n->stats.send_calls++;
@@ -137,14 +137,14 @@ static void send_one(struct net *n, uint16_t port, const uint8_t *data, size_t l
         n->stats.refused++;
 }
 
-static void send_singly(struct net *n, const struct floor_message *m)
+static void send_singly(struct floor_net *n, const struct floor_message *m)
 {
     size_t step = m->segment ? m->segment : m->len;
     for (size_t at = 0; at < m->len; at += step)
         send_one(n, m->port, m->data + at, m->len - at < step ? m->len - at : step);
 }
 
-static void fill(struct net *n, const struct floor_message *m, size_t count)
+static void fill(struct floor_net *n, const struct floor_message *m, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         address(n, i, m[i].port);
@@ -164,7 +164,7 @@ static bool is_refusal(int why)
     return why == EIO || why == EINVAL || why == ENOPROTOOPT || why == EOPNOTSUPP;
 }
 
-static void send_batch(struct net *n, const struct floor_message *m, size_t count)
+static void send_batch(struct floor_net *n, const struct floor_message *m, size_t count)
 {
     fill(n, m, count);
     for (size_t done = 0; done < count;) {
@@ -187,7 +187,7 @@ static void send_batch(struct net *n, const struct floor_message *m, size_t coun
     }
 }
 
-void net_send(struct net *n, const struct floor_message *m, size_t count)
+void floor_net_send(struct floor_net *n, const struct floor_message *m, size_t count)
 {
     n->stats.messages += count;
     if (n->mode != NET_SENDTO && !n->fell_back) {
