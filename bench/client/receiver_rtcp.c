@@ -5,7 +5,10 @@
 #include "lib/proto/rtcp.h"
 
 #define NACKS_AT_ONCE 64 /* numbers in one NACK packet: 268 bytes at worst */
-#define REPORTS       24 /* blocks in one packet: under 600 bytes with SDES */
+/* One stream a report, as browsers send them (each of their receivers has its own RTCP): Janus
+ * takes a report for that of the first stream in it, and keeps video for retransmission only once
+ * it knows the round trip of the video. */
+#define REPORTS 1
 
 static void take_sender_report(struct receiver *r, const struct rtcp_packet *p, int64_t now_us)
 {
@@ -66,6 +69,30 @@ static void start_probe(struct receiver *r, const struct stream *st, uint16_t se
     }
 }
 
+/* Feedback goes behind a report of its stream, as RFC 4585 section 3.1 has it where reduced size
+ * was not agreed on; Janus drops a PLI that comes alone, because it looks for the stream in the
+ * report. */
+static void begin_feedback(struct receiver *r, struct stream *st, struct writer *w, int64_t now_us)
+{
+    struct rtcp_report report;
+    size_t n = rtp_stats_report(&st->stats, &report, now_us) ? 1 : 0;
+
+    rtcp_write_rr(w, r->config.ssrc, &report, n);
+    rtcp_write_sdes_cname(w, r->config.ssrc, "sotto-load");
+}
+
+/* Feedback goes in a compound (RFC 3550 section 6.1) behind a report about its stream, as browsers
+ * send it to who doesn't say a=rtcp-rsize. Janus doesn't, and finds the stream of a PLI by nothing
+ * but that report. */
+static void begin_compound(struct receiver *r, struct stream *st, struct writer *w, int64_t now_us)
+{
+    struct rtcp_report report;
+    bool some = rtp_stats_report(&st->stats, &report, now_us);
+
+    rtcp_write_rr(w, r->config.ssrc, &report, some);
+    rtcp_write_sdes_cname(w, r->config.ssrc, CNAME);
+}
+
 static void poll_nack(struct receiver *r, struct stream *st, struct writer *w, int64_t now_us)
 {
     uint16_t seqs[NACKS_AT_ONCE];
@@ -79,6 +106,8 @@ static void poll_nack(struct receiver *r, struct stream *st, struct writer *w, i
     }
     if (n == 0)
         return;
+    begin_feedback(r, st, w, now_us);
+    begin_compound(r, st, w, now_us);
     rtcp_write_nack(w, r->config.ssrc, st->ssrc, seqs, n);
     r->stats.nacks += n;
     start_probe(r, st, seqs[0], now_us);
@@ -95,6 +124,7 @@ static size_t poll_stream(struct receiver *r, struct stream *st, uint8_t *out, s
     if (w.len == 0 && st->keyframe_wanted && !st->closed && now_us >= st->keyframe_us) {
         st->keyframe_us = now_us + KEYFRAME_AGAIN_US;
         if (st->track->pli) {
+            begin_feedback(r, st, &w, now_us);
             rtcp_write_pli(&w, r->config.ssrc, st->ssrc);
             r->stats.plis++;
         }
@@ -126,7 +156,7 @@ static size_t poll_report(struct receiver *r, uint8_t *out, size_t cap, int64_t 
     }
     writer_init(&w, out, cap);
     rtcp_write_rr(&w, r->config.ssrc, report, n);
-    rtcp_write_sdes_cname(&w, r->config.ssrc, "sotto-load");
+    rtcp_write_sdes_cname(&w, r->config.ssrc, CNAME);
     return w.bad ? 0 : w.len;
 }
 
