@@ -4,6 +4,8 @@ import WebSocket from 'ws';
 import * as janus from '../peers/janus.mjs';
 
 const REPLY_MS = 20_000;
+/** Behind a link the server must not know the client's own address, or it would go there past the link. */
+const hidden = (sdp) => sdp.replace(/^a=candidate:.*\r?\n/gm, '');
 
 /** The Janus API: one session, many handles; requests are matched to replies by their transaction. */
 export class JanusApi {
@@ -132,7 +134,7 @@ async function drive(server, api) {
         /** The endpoint publishes under its own number. Resolves when the answer was set. */
         async publish(load, ep, name, opts = {}) {
             const [room, handle, sdp] = await Promise.all([roomOf(name), handleOf(ep), load.offer(ep, { audio: 1, video: 1, dir: 'sendonly', ice: 'lean', profile: 'gcm', ...opts.endpoint })]);
-            const reply = await api.message(handle, { request: 'joinandconfigure', ptype: 'publisher', room, id: ep }, { type: 'offer', sdp });
+            const reply = await api.message(handle, { request: 'joinandconfigure', ptype: 'publisher', room, id: ep }, { type: 'offer', sdp: opts.link ? hidden(sdp) : sdp });
             await load.remote(ep, reply.sdp, opts.link ? { link: opts.link } : {});
         },
 
@@ -141,7 +143,7 @@ async function drive(server, api) {
             const [room, handle] = await Promise.all([roomOf(name), handleOf(ep)]);
             const offer = await api.message(handle, { request: 'join', ptype: 'subscriber', room, streams: from.map((feed) => ({ feed })) });
             const sdp = await load.answer(ep, offer.sdp, { ice: 'lean', profile: 'gcm', ...endpoint, ...(link ? { link } : {}) });
-            await api.message(handle, { request: 'start' }, { type: 'answer', sdp });
+            await api.message(handle, { request: 'start' }, { type: 'answer', sdp: link ? hidden(sdp) : sdp });
         },
 
         async leave(load, ep) {

@@ -30,9 +30,7 @@ async function measure(contender, ctx) {
     const window_s = (performance.now() - started) / 1000;
     const cpu_s = cpu();
     const storm = await scene.load.stats();
-    await scene.load.mark();
-    await scene.wait(seconds);
-    const after = await scene.load.stats();
+    const after = await scene.window(seconds);
     return sampleOf(scene, times, { cpu_s, window_s, storm, after });
 }
 
@@ -41,7 +39,7 @@ const quantile = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.ceil(q *
 function sampleOf(scene, times, { cpu_s, window_s, storm, after }) {
     const ms = times.filter((t) => t.status === 'fulfilled').map((t) => t.value).sort((a, b) => a - b);
     const failed = times.filter((t) => t.status === 'rejected').map((t) => t.reason.message);
-    const faults = faultsOf(after, { endpoints: scene.all.length, fanOut: scene.fanOut });
+    const faults = faultsOf(after.stats, { endpoints: scene.all.length, missing: after.missing });
     if (failed.length > 0) faults.unshift(`${failed.length} of ${times.length} did not join (${failed[0]})`);
     return {
         figures: {
@@ -56,7 +54,7 @@ function sampleOf(scene, times, { cpu_s, window_s, storm, after }) {
         server: { cpu_s, rss_bytes: rssOf(scene.driver.pids), cores_busy: cpu_s / window_s },
         // A storm that lasts as long as the generator's own handshakes says so here.
         generator: { cpu_s: storm.cpu_s, busy: storm.cpu_s / storm.window_s, late_ms: storm.sent.late_max_ms },
-        loss: after.received.lost / Math.max(1, after.received.expected),
+        loss: after.stats.received.lost / Math.max(1, after.stats.received.expected),
         throughput: ms.length / window_s,
         valid: faults.length === 0,
         why: faults.join('; '),
