@@ -174,6 +174,7 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
         return 0;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
     case LWS_CALLBACK_CLOSED_CLIENT_HTTP:
+    case LWS_CALLBACK_WSI_DESTROY: /* all that is told of some lost connections */
         finish(q, 0);
         return 0;
     default:
@@ -197,7 +198,8 @@ static struct lws *connect_now(struct request *q)
     info.context = c->host.ctx;
     info.vhost = q->lane < 0 ? c->host.vhost : c->lane[q->lane];
     info.address = c->url.host;
-    info.host = host;
+    /* The library finds a kept connection only where Host and address are the same text. */
+    info.host = q->lane < 0 ? host : c->url.host;
     info.port = c->url.port;
     info.path = q->path;
     info.method = q->method;

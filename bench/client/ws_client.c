@@ -13,6 +13,7 @@
 enum {
     DROPS_A_TURN = 64,
     FRAMES_A_TURN = 16,
+    CLOSE_WAIT_S = 2, /* for the server's close frame */
     MAX_MESSAGE = 256 * 1024,
     REASON_MAX = 124,
     WRITE_CLOSE = 4, /* not in the public enum: "just use the lws_close_reason()", which doesn't */
@@ -91,6 +92,7 @@ static int write_close(struct ws_socket *s)
     if (n > 0)
         memcpy(p + 2, s->reason, n);
     s->close_due = false;
+    lws_set_timeout(s->wsi, PENDING_TIMEOUT_USER_REASON_BASE, CLOSE_WAIT_S);
     return lws_write(s->wsi, p, n + 2, (enum lws_write_protocol)WRITE_CLOSE) < 0 ? -1 : 0;
 }
 
@@ -118,7 +120,7 @@ static int on_writable(struct ws_socket *s)
 
 static int on_receive(struct ws_socket *s, const char *data, size_t len)
 {
-    if (s->dropped || s->state == CLOSING)
+    if (s->dropped || s->over)
         return 0;
     bool whole = lws_is_final_fragment(s->wsi) && lws_remaining_packet_payload(s->wsi) == 0;
     if (whole && s->rx.len == 0) {
@@ -153,7 +155,7 @@ static void on_peer_close(struct ws_socket *s, const void *data, size_t len)
 
 static void on_refused(struct ws_socket *s, struct lws *wsi, const char *why)
 {
-    unsigned status = s->beginning ? 0 : lws_http_client_http_response(wsi);
+    unsigned status = s->beginning ? 0 : lws_http_client_http_response(wsi); /* 0 without one */
     bool answered = status > 101 && status < 600;
     ws_socket_ended(s, answered ? (int)status : WS_CLOSED_CONNECT, why, why ? strlen(why) : 0);
     if (s->beginning)
@@ -203,6 +205,9 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     case LWS_CALLBACK_CLIENT_CLOSED:
         ws_socket_ended(s, WS_CLOSED_LOST, NULL, 0);
         ws_socket_finish(s);
+        return 0;
+    case LWS_CALLBACK_WSI_DESTROY: /* all that is told of a connection lost within its handshake */
+        on_refused(s, wsi, "lost");
         return 0;
     default:
         return 0;

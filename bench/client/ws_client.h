@@ -86,7 +86,7 @@ int ws_socket_send(struct ws_socket *s, const char *text, size_t len);
 int ws_socket_ping(struct ws_socket *s);
 /* When the handshake was begun (µs, clock_mono_us): what waiting in the pace doesn't count into. */
 int64_t ws_socket_begun_us(const struct ws_socket *s);
-/* Closes with a close frame after what is queued; on_closed follows. */
+/* Closes with a close frame after what is queued; on_closed follows, at the latest after 2 s. */
 void ws_socket_close(struct ws_socket *s, int code, const char *reason);
 /* Ends it without a word, by a reset, as a lost network does for the server; on_closed follows with
  * WS_CLOSED_DROPPED, from the loop. */

@@ -409,6 +409,24 @@ static void upgrade_and_stop_amid_a_frame(int fd, void *arg)
     shutdown(fd, SHUT_RDWR);
 }
 
+static void upgrade_and_never_close(int fd, void *arg)
+{
+    (void)arg;
+    (void)fake_upgrade(fd, "sotto.v1");
+}
+
+static void a_server_that_never_answers_a_close_is_left(void **state)
+{
+    (void)state;
+    fake_start(upgrade_and_never_close, NULL);
+    struct ws_socket *s = open_at(fake.port, "", "sotto.v1, ticket.good");
+    turn_until(t.l, &t.opened, 1);
+    ws_socket_close(s, 4000, "enough");
+    turn_until(t.l, &t.closed, 1);
+    fake_stop();
+    assert_int_equal(t.code, 4000);
+}
+
 static void nobody_listens(void **state)
 {
     (void)state;
@@ -504,6 +522,7 @@ int main(void)
         T(a_message_past_the_bound_ends_the_socket),
         T(the_pace_is_kept),
         T(freeing_the_client_ends_every_socket),
+        T(a_server_that_never_answers_a_close_is_left),
         T(nobody_listens),
         T(servers_that_do_wrong_end_the_socket_once),
         T(a_status_is_told),

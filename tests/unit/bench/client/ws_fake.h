@@ -160,6 +160,18 @@ static inline int fake_read_frame(int fd, char *text, size_t cap)
     return head[0] & 15;
 }
 
+/* Reads until the client closes, answers that, and ends the connection. */
+static inline void fake_wait_close(int fd)
+{
+    char text[FAKE_TEXT];
+    int op;
+    while ((op = fake_read_frame(fd, text, sizeof(text))) >= 0 && op != 8)
+        ;
+    if (op == 8)
+        fake_frame(fd, 8, text, 2);
+    shutdown(fd, SHUT_RDWR);
+}
+
 /* ---- the client's loop ---- */
 
 static inline void nothing(void *arg)
