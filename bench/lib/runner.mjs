@@ -15,12 +15,13 @@ export const rotate = (list, by) => list.map((_, i) => list[(i + by) % list.leng
 /** Was it stopped by the user? */
 export class Interrupted extends Error {}
 
-/** The faults of a sample; a sample without faults counts. --smoke asks for no speed, so a busy generator is none then. */
+/** The faults of a sample; a sample without faults counts. --smoke asks for no speed and does too little to measure: neither is a fault then. */
 export function judge(sample, scenario, { smoke = false } = {}) {
     if (sample === null || typeof sample !== 'object') return ['the scenario gave no sample'];
     const faults = [];
     if (sample.valid === false) faults.push(sample.why || 'the scenario says so without telling why');
     if (!Number.isFinite(sample.figures?.[scenario.main])) faults.push(`the main figure ${scenario.main} is missing`);
+    else if (!smoke && sample.figures[scenario.main] <= 0) faults.push(`the main figure ${scenario.main} is ${sample.figures[scenario.main]}: too little to measure`);
     for (const key of Object.keys(sample.figures ?? {})) {
         if (!(key in scenario.figures)) faults.push(`figure ${key} is not described by the scenario`);
     }

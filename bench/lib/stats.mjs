@@ -19,11 +19,11 @@ export function spread(values) {
 /** Below this a difference between two runs is never called a change. */
 export const MIN_NOISE = 0.05;
 
-/** ours/theirs for each repeat in which both have a value: what disturbed the machine then disturbed both. */
+/** ours/theirs for each repeat in which both have a value above 0: what disturbed the machine then disturbed both. */
 export function pairedRatios(ours, theirs) {
     const ratios = [];
     for (let i = 0; i < Math.min(ours.length, theirs.length); i++) {
-        if (Number.isFinite(ours[i]) && Number.isFinite(theirs[i]) && theirs[i] !== 0) ratios.push(ours[i] / theirs[i]);
+        if (ours[i] > 0 && theirs[i] > 0) ratios.push(ours[i] / theirs[i]);
     }
     return ratios;
 }

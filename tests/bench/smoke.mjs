@@ -14,7 +14,8 @@ for (const line of lines) {
     const result = JSON.parse(line);
     faults.push(...schemaFaults(result));
     if (!result.valid) faults.push(`not valid: ${result.why}`);
-    if (!result.waits_for && Object.keys(result.contenders).length > 1 && Object.keys(result.ratios).length === 0) faults.push('no ratio');
+    const measured = Object.values(result.contenders).filter((c) => c.figures[result.main] > 0);
+    if (result.contenders.ours?.figures[result.main] > 0 && measured.length > 1 && Object.keys(result.ratios).length === 0) faults.push('no ratio');
 }
 if (status !== 0) faults.push(`exit code ${status}`);
 for (const fault of faults) console.error(`${scenario}: ${fault}`);
