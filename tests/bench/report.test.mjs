@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { capacityBlocks, inputsOf } from '../../bench/lib/capacity.mjs';
 import { compareAll } from '../../bench/lib/compare.mjs';
 import { earlier, list, newest, read, save } from '../../bench/lib/history.mjs';
 import { replaceBlocks } from '../../bench/lib/markers.mjs';
@@ -113,4 +114,23 @@ test('plots: cost over the parameter that varies, latencies, ratios; drawn to SV
 test('figures of another host are shown with it', async () => {
     const all = await made();
     assert.match(page({ ...all, host: { ...HOST, cores: 64 } }), /64 cores of A CPU/);
+});
+
+test('capacity is computed from the figures by the formulas that stand beside it; what is missing is a dash', async () => {
+    const sfu = (name, params, throughput) => run(scenario({ ours: () => sample(1, { figures: { cpu_ns_per_packet: 5000 }, throughput }) }, {
+        name, title: name, main: 'cpu_ns_per_packet', figures: { cpu_ns_per_packet: { title: 'CPU', unit: 'ns' } }, params, smoke: {},
+    }));
+    const all = history([await sfu('sfu-broadcast', { subscribers: 100 }, 23_100), await sfu('sfu-meeting', { people: 8, rooms: 2 }, 25_872)]);
+    const { value } = inputsOf(all).stream_pps;
+    assert.equal(value, 231);
+    assert.equal(inputsOf(all).meeting_pps.value, 1617);
+    const blocks = capacityBlocks(all);
+    // 231 × 60 × 5 µs = 69.3 ms a minute; 60 s × 0.7 ÷ 69.3 ms = 606 users a core
+    assert.match(blocks.costs, /\| sees and hears one sender through the SFU \| 69\.3 ms \| 606 \|/);
+    assert.match(blocks.costs, /\| stands by with an open socket \| – \| – \|/);
+    // a million × 5 % × 25 % = 12,500 users × 1617 × 5 µs ÷ 0.7 = 144 cores
+    assert.match(blocks.million, /\| meetings on SFUs, 12,500 users \| 144 \|/);
+    for (const text of Object.values(blocks)) assert.doesNotMatch(text, /undefined|NaN|null/);
+    const page = readFileSync(new URL('../../docs/capacity.md', import.meta.url), 'utf8');
+    assert.equal(replaceBlocks('docs/capacity.md', replaceBlocks('docs/capacity.md', page, blocks), blocks), replaceBlocks('docs/capacity.md', page, blocks));
 });
