@@ -4,6 +4,7 @@
 #include "lib/base/buf.h"
 #include "lib/proto/rtcp.h"
 
+#define CNAME         "sotto-load"
 #define NACKS_AT_ONCE 64 /* numbers in one NACK packet: 268 bytes at worst */
 /* One stream a report, as browsers send them (each of their receivers has its own RTCP): Janus
  * takes a report for that of the first stream in it, and keeps video for retransmission only once
@@ -78,18 +79,6 @@ static void begin_feedback(struct receiver *r, struct stream *st, struct writer 
     size_t n = rtp_stats_report(&st->stats, &report, now_us) ? 1 : 0;
 
     rtcp_write_rr(w, r->config.ssrc, &report, n);
-    rtcp_write_sdes_cname(w, r->config.ssrc, "sotto-load");
-}
-
-/* Feedback goes in a compound (RFC 3550 section 6.1) behind a report about its stream, as browsers
- * send it to who doesn't say a=rtcp-rsize. Janus doesn't, and finds the stream of a PLI by nothing
- * but that report. */
-static void begin_compound(struct receiver *r, struct stream *st, struct writer *w, int64_t now_us)
-{
-    struct rtcp_report report;
-    bool some = rtp_stats_report(&st->stats, &report, now_us);
-
-    rtcp_write_rr(w, r->config.ssrc, &report, some);
     rtcp_write_sdes_cname(w, r->config.ssrc, CNAME);
 }
 
@@ -107,7 +96,6 @@ static void poll_nack(struct receiver *r, struct stream *st, struct writer *w, i
     if (n == 0)
         return;
     begin_feedback(r, st, w, now_us);
-    begin_compound(r, st, w, now_us);
     rtcp_write_nack(w, r->config.ssrc, st->ssrc, seqs, n);
     r->stats.nacks += n;
     start_probe(r, st, seqs[0], now_us);
@@ -154,6 +142,8 @@ static size_t poll_report(struct receiver *r, uint8_t *out, size_t cap, int64_t 
         while (r->report_us <= now_us)
             r->report_us += REPORT_US;
     }
+    if (n == 0) /* only RTX and streams that ended were left */
+        return 0;
     writer_init(&w, out, cap);
     rtcp_write_rr(&w, r->config.ssrc, report, n);
     rtcp_write_sdes_cname(&w, r->config.ssrc, CNAME);

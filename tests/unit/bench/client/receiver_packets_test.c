@@ -288,6 +288,44 @@ static void test_rtx_that_could_be_of_two(void **state)
     assert_true(st.repaired == 3 && st.lost == 0 && st.expected == 10);
 }
 
+/* NACK and PLI stand behind a report about the stream they are of (RFC 3550 section 6.1), with
+ * SDES: Janus 1.1.2 drops a PLI without. */
+static void test_feedback_is_compound(void **state)
+{
+    (void)state;
+    uint8_t out[1200];
+    size_t len, nacks = 0, plis = 0;
+    struct made m = {VIDEO_SSRC, 96, 1, 1, true, true, false, 0, -1};
+
+    start((struct receiver_config){.nack = true}, 2);
+    give((struct made){AUDIO_SSRC, 111, 1, 0, true, true, false, 0, -1});
+    give(m);
+    m.seq = 3;
+    give(m);
+    for (int64_t until = now + 400000; now < until; now += 5000)
+        while ((len = receiver_poll(r, out, sizeof out, now)) > 0) {
+            struct rtcp_iter it;
+            struct rtcp_packet p;
+            struct rtcp_feedback fb;
+            struct rtcp_rr rr;
+            uint16_t seqs[8];
+            rtcp_iter_init(&it, out, len);
+            assert_int_equal(rtcp_next(&it, &p), 1);
+            assert_int_equal(rtcp_parse_rr(&rr, &p), 0);
+            assert_true(rr.ssrc == 0x99 && rr.n_reports == 1);
+            assert_int_equal(rr.report[0].ssrc, VIDEO_SSRC);
+            assert_int_equal(rtcp_next(&it, &p), 1);
+            assert_int_equal(p.type, RTCP_SDES);
+            while (rtcp_next(&it, &p) == 1) {
+                bool pli = rtcp_parse_pli(&fb, &p) == 0;
+                plis += pli;
+                nacks += !pli && rtcp_parse_nack(&fb, seqs, 8, &p) == 1 && seqs[0] == 2;
+                assert_true(fb.media_ssrc == VIDEO_SSRC && fb.sender_ssrc == 0x99);
+            }
+        }
+    assert_true(nacks >= 2 && plis >= 1);
+}
+
 static void test_bye_while_a_keyframe_is_missing(void **state)
 {
     (void)state;
@@ -323,6 +361,7 @@ int main(void)
         cmocka_unit_test_teardown(test_frames_that_come_too_late, end),
         cmocka_unit_test_teardown(test_rtx_finds_its_stream, end),
         cmocka_unit_test_teardown(test_rtx_that_could_be_of_two, end),
+        cmocka_unit_test_teardown(test_feedback_is_compound, end),
         cmocka_unit_test_teardown(test_bye_while_a_keyframe_is_missing, end),
     };
     return cmocka_run_group_tests(tests, make_opus, NULL);
