@@ -57,7 +57,7 @@ const seconds = (ms) => (ms / 1000).toFixed(2);
 function figureLine({ figures: f }) {
     if (!f.calls) return 'no figures';
     const media = f.media ? `, ${f.media.packets} media packets received in ${f.media.endpoints} endpoints` : '';
-    return `${f.calls} calls, ${f.durableEvents} durable events, ${f.reconnects} reconnects (${f.staleSockets} found dead by a ping), ${f.refreshes} refreshes, ${f.logins} logins${media}; ${f.disturbed} scripts that chaos came into`;
+    return `${f.calls} calls, ${f.durableEvents} durable events, ${f.reconnects} reconnects (${f.staleSockets} found dead by a ping), ${f.refreshes} refreshes, ${f.logins} logins${media}; ${f.disturbed} scripts that chaos came into; something was struck or still to be felt in ${Math.round(f.struckShare * 100)} % of the time`;
 }
 
 /** The page. */

@@ -28,7 +28,7 @@ export const KINDS = {
 };
 
 /** Seconds from the begin of one event to the earliest begin of the next. */
-const GAPS = { gentle: [7, 16], hard: [2, 9] };
+const GAPS = { gentle: [10, 22], hard: [2, 9] };
 
 /** Of a soak that is at least that long, the last part kills nothing: processes live long enough there to see whether their memory climbs. */
 const CALM = { from: 300, share: 0.4 };

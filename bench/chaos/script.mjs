@@ -31,7 +31,7 @@ export async function act(world, callId, what, device, type, data = {}, { allow 
 }
 
 /** Starts a call; {callId, …reply}. A lost answer is Stuck: the call may exist, and `settle` finds it. */
-export async function start(world, device, data, { workload, plan }) {
+export async function start(world, device, data, { workload, plan, touched }) {
     let reply;
     try {
         reply = await device.request('call_start', { media: 'audio', ...data }, 8000);
@@ -42,6 +42,7 @@ export async function start(world, device, data, { workload, plan }) {
     const call = world.ledger.step(reply.callId, reply.joined ? 'accept' : 'start', device, true);
     call.workload ??= workload;
     call.plan ??= plan;
+    call.touched ??= touched;
     call.callerId ??= device.person.userId;
     if (reply.group) call.group = true;
     const busy = reply.participants?.some((p) => p.state === 'busy');
@@ -66,16 +67,17 @@ export async function ended(world, callId, people, ms = 8000) {
 
 /**
  * Runs one script with these people and tidies up: whatever calls they have open afterwards are hung up, so that nobody
- * takes trouble into the next script. What went wrong is a surprise, unless chaos explains it.
+ * takes trouble into the next script. What went wrong is a surprise, unless chaos of what the script hangs on (`touched`)
+ * explains it.
  */
-export async function runScript(world, workload, people, script) {
+export async function runScript(world, workload, people, touched, script) {
     const from = Date.now();
     try {
         await script();
     } catch (error) {
         if (!(error instanceof Stuck) && !(error instanceof Lost) && !(error instanceof Refused)) throw error;
         const entry = { at: Date.now(), from, workload, what: error.message };
-        if (world.windows.struck(from)) world.ledger.disturbed.push(entry);
+        if (world.windows.struck(from, Date.now(), world.windows.of(touched))) world.ledger.disturbed.push(entry);
         else world.ledger.surprises.push(entry);
         await settle(world, people);
     } finally {

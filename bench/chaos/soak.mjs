@@ -21,9 +21,9 @@ function isSanitized(build) {
 
 function prepare(options) {
     options.build = resolve(options.build ?? process.env.SOTTO_TEST_BUILD ?? join(root, 'build'));
-    for (const program of ['signaling/signald', 'sfu/sfud', 'ctl/sottoctl', ...(options.media ? ['bench/sotto-load-webrtc'] : [])]) {
-        if (!existsSync(join(options.build, program))) throw new Error(`${join(options.build, program)} is not there: run deploy/build (and ninja bench_programs), or name a build by --build`);
-    }
+    const programs = ['signaling/signald', 'sfu/sfud', 'ctl/sottoctl', ...(options.media ? ['bench/sotto-load-webrtc'] : [])];
+    const missing = programs.filter((program) => !existsSync(join(options.build, program)));
+    if (missing.length > 0) throw new Error(`${missing.map((program) => join(options.build, program)).join(', ')} not there: deploy/build --bench makes them, or name a build by --build`);
     process.env.SOTTO_TEST_BUILD = options.build;
     if (options.keep) process.env.SOTTO_TEST_KEEP = '1';
     try {
@@ -73,6 +73,7 @@ async function during(run, status, abort) {
     status.start(() => line(run, status));
     for (const workload of workloads) workload.start(world);
     chaos.start();
+    run.begun = Date.now();
     const stop = new AbortController();
     world.failed.then((error) => {
         status.line(`it can't go on: ${error.message}`);
@@ -103,12 +104,14 @@ async function finish(run, status) {
     run.books.push(closeLogs(world, span));
 }
 
-async function figures({ world, workloads, chaos, samples, seconds }) {
+async function figures(run) {
+    const { world, workloads, chaos, samples, seconds } = run;
     const devices = [...world.people.devices(), ...world.people.gone];
     const sum = (key) => devices.reduce((n, d) => n + d.counts[key], 0);
     return {
         seconds: Math.round(seconds),
         calls: world.ledger.calls.size,
+        struckShare: Math.round(100 * world.windows.share(run.begun, run.begun + seconds * 1000)) / 100,
         disturbed: world.ledger.disturbed.length,
         connects: sum('connects'),
         reconnects: sum('connects') - devices.filter((d) => d.counts.connects > 0).length,

@@ -64,7 +64,7 @@ test('calls: without chaos exactly the reason that the steps lead to', () => {
 test('calls: failed is explained by what struck while it lived, and by nothing else', () => {
     assert.ok(book([call()], [row({ reason: 'failed' })], struck('kill sfud', T + 500)).ok);
     dirty(book([call()], [row({ reason: 'failed' })], struck('kill sfud', T + 5000)), /failed/);
-    dirty(book([call()], [row({ reason: 'failed' })], struck('kill sfud', T - AFTERMATH_MS - 10_000)), /failed/);
+    dirty(book([call()], [row({ reason: 'failed' })], struck('kill sfud', T - AFTERMATH_MS.sfud - 10_000)), /failed/);
     dirty(book([call()], [row({ reason: 'declined' })], struck('kill sfud', T + 500)), /declined/);
 });
 

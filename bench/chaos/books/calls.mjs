@@ -26,7 +26,7 @@ export function allowedReasons(call, windows) {
         if (perhaps('cancel', 'hang_up')) allow('cancelled', 'a hang-up whose answer was lost may have been done');
         if (perhaps('hang_up', 'cancel') && perhaps('accept', 'join')) allow('completed', 'answered and hung up, both unanswered');
     }
-    const struck = windows.during(call.firstAt - 1000, call.lastAt);
+    const struck = windows.during(call.firstAt - 1000, call.lastAt, windows.of(call.touched));
     if (struck.length === 0) return allowed;
     const what = struck.map((w) => w.kind).join(', ');
     allow('failed', `somebody may have been away for longer than the grace, or the SFU not there: ${what}`);

@@ -20,7 +20,7 @@ const schema = new URL('../../../schema/', import.meta.url);
 const messages = readdirSync(schema).flatMap((file) => [...readFileSync(new URL(file, schema), 'utf8').matchAll(/MESSAGE = '(\w+)'/g)].map((m) => m[1]));
 /** PostgreSQL writes down every error that our functions raise on purpose: each becomes an answer to a client. */
 const RAISED = new RegExp(`ERROR: {2}(${[...new Set(messages)].join('|')})$`);
-const POSTGRES_CHAOS = /(terminating connection|the database system is (starting up|shutting down|in recovery)|database "sotto" already exists|canceling|connection to client lost|could not (send|receive) data|lock file|database system was (interrupted|not properly shut down)|terminating any other active|automatic recovery|due to unexpected postmaster exit)/;
+const POSTGRES_CHAOS = /(terminating connection|the database system is (starting up|shutting down|in recovery|not yet accepting connections)|database "sotto" already exists|canceling|connection to client lost|could not (send|receive) data|lock file|database system was (interrupted|not properly shut down)|terminating any other active|automatic recovery|due to unexpected postmaster exit)/;
 
 const SANITIZER = /(ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer)/;
 
@@ -51,7 +51,7 @@ function judge(part, line, windows) {
     if (SANITIZER.test(line)) return { fault: true };
     if (!/^\S+ (WARN|ERROR)\s/.test(line)) return null;
     const at = timeOf(line);
-    const near = (w) => w.from - 1000 <= at && (w.wellAt === null || at <= w.wellAt + AFTERMATH_MS);
+    const near = (w) => w.from - 1000 <= at && (w.wellAt === null || at <= w.wellAt + AFTERMATH_MS[w.target]);
     const rule = EXPLAINED.find((r) => r.part === part && r.pattern.test(line) && windows.list.some((w) => r.explains(w) && near(w)));
     return rule ? { explained: rule.why } : { fault: true, at };
 }
@@ -60,6 +60,6 @@ function judgePostgres(line, windows) {
     if (!/\b(ERROR|FATAL|PANIC): /.test(line)) return null;
     if (RAISED.test(line)) return { explained: 'raised by our own SQL functions' };
     const at = postgresTime(line);
-    const near = windows.list.some((w) => ['postgres', 'signald'].includes(w.target) && w.from - 1000 <= at && (w.wellAt === null || at <= w.wellAt + AFTERMATH_MS));
+    const near = windows.list.some((w) => ['postgres', 'signald'].includes(w.target) && w.from - 1000 <= at && (w.wellAt === null || at <= w.wellAt + AFTERMATH_MS[w.target]));
     return POSTGRES_CHAOS.test(line) && near ? { explained: 'PostgreSQL or signald went or came' } : { fault: true, at };
 }

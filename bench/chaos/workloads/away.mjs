@@ -1,6 +1,7 @@
 // A device is away while its person is called and put into groups, and then catches up: by its socket, or by GET /v1/sync.
 import { act, ended, pace, rings, runScript, start, Stuck } from '../script.mjs';
 import { poll, sleep } from '../time.mjs';
+import { DIRECT } from '../windows.mjs';
 
 export function away() {
     let world, random, paced;
@@ -8,7 +9,7 @@ export function away() {
 
     async function meanwhile(a, b) {
         for (let i = 1 + random.int(3); i > 0; i--) {
-            const { callId } = await start(world, b.phone, { userId: a.userId }, { workload: 'away', plan: 'while away' });
+            const { callId } = await start(world, b.phone, { userId: a.userId }, { workload: 'away', plan: 'while away', touched: DIRECT });
             const [device] = await rings(world, callId, a);
             await act(world, callId, 'decline', device, 'decline_call');
             await ended(world, callId, [a, b]);
@@ -52,7 +53,7 @@ export function away() {
                 const people = world.people.take(2, random, { devices: 2 });
                 if (!people) return null;
                 counts.scripts++;
-                return runScript(world, 'away', people, () => script(...people));
+                return runScript(world, 'away', people, DIRECT, () => script(...people));
             });
         },
         stop: () => paced.stop(),

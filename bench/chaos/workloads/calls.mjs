@@ -2,6 +2,7 @@
 // and answered with a socket that breaks in between.
 import { act, ended, pace, rings, runScript, start, Stuck } from '../script.mjs';
 import { poll, sleep } from '../time.mjs';
+import { DIRECT } from '../windows.mjs';
 
 const WEIGHTS = { answer: 40, decline: 10, cancel: 10, miss: 6, busy: 8, elsewhere: 10, glare: 6, resume: 10 };
 
@@ -77,7 +78,7 @@ export function calls() {
         },
     };
 
-    const call = (person, data, plan) => start(world, person.phone, data, { workload: 'calls', plan });
+    const call = (person, data, plan) => start(world, person.phone, data, { workload: 'calls', plan, touched: plan.endsWith('turn') ? [...DIRECT, 'coturn'] : DIRECT });
     const ringing = (callId, person) => person.devices.filter((d) => d.live && world.ledger.calls.get(callId)?.rings.some((r) => r.device === d));
     const hangUp = async (callId, device, people) => {
         await act(world, callId, 'hang_up', device, 'hang_up');
@@ -131,7 +132,7 @@ export function calls() {
                 const people = world.people.take(plan === 'busy' ? 3 : 2, random, { devices: plan === 'elsewhere' ? 2 : 1 });
                 if (!people) return null;
                 made[plan]++;
-                return runScript(world, 'calls', people, () => scripts[plan](people));
+                return runScript(world, 'calls', people, plan === 'answer' ? [...DIRECT, 'coturn'] : DIRECT, () => scripts[plan](people));
             });
         },
         stop: () => paced.stop(),

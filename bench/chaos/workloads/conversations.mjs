@@ -1,6 +1,7 @@
 // Conversations: made, made twice with one key, opened by both sides of a pair at once, listed.
 import { pace, runScript, Stuck } from '../script.mjs';
 import { poll } from '../time.mjs';
+import { DIRECT } from '../windows.mjs';
 
 export function conversations() {
     let world, random, paced;
@@ -47,7 +48,7 @@ export function conversations() {
             paced = pace(world, random, world.rate(0.15), 4, () => {
                 const alone = random.chance(0.4);
                 const people = world.people.take(alone ? 2 : 2 + random.int(3), random);
-                return people && runScript(world, 'conversations', people, () => (alone ? pair(people) : group(people)));
+                return people && runScript(world, 'conversations', people, DIRECT, () => (alone ? pair(people) : group(people)));
             });
         },
         stop: () => paced.stop(),

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { act, ended, pace, rings, runScript, start, Stuck } from '../script.mjs';
 import { sleep } from '../time.mjs';
+import { ON_SFU } from '../windows.mjs';
 
 /** A browser's offer: makes a real transport in sfud, without media behind it. */
 export const OFFER = readFileSync(new URL('../../../tests/data/sdp/chromium_publish.sdp', import.meta.url), 'utf8').replace(/\r?\n/g, '\r\n');
@@ -35,7 +36,7 @@ export function groups() {
         counts.withMedia += media ? 1 : 0;
         const conversationId = await conversation(people);
         const [first, ...others] = people;
-        const { callId } = await start(world, first.phone, { conversationId, media: 'video' }, { workload: 'groups', plan: media ? 'group media' : 'group' });
+        const { callId } = await start(world, first.phone, { conversationId, media: 'video' }, { workload: 'groups', plan: media ? 'group media' : 'group', touched: ON_SFU });
         try {
             await publish(callId, first.phone, media);
             const inside = [first.phone];
@@ -97,7 +98,7 @@ export function groups() {
                 if (!people) return null;
                 counts.scripts++;
                 const guest = random.chance(0.4) ? people.at(-1) : null;
-                return runScript(world, 'groups', people, () => script(people.slice(0, size), guest));
+                return runScript(world, 'groups', people, ON_SFU, () => script(people.slice(0, size), guest));
             });
         },
         stop: () => paced.stop(),

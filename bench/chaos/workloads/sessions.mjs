@@ -2,6 +2,7 @@
 import { Device } from '../device.mjs';
 import { pace, runScript, Stuck } from '../script.mjs';
 import { poll, sleep } from '../time.mjs';
+import { DIRECT } from '../windows.mjs';
 
 export function sessions() {
     let world, random, paced;
@@ -80,7 +81,7 @@ export function sessions() {
             random = world.random.fork('sessions');
             paced = pace(world, random, world.rate(0.15), 4, () => {
                 const people = world.people.take(1, random);
-                return people && runScript(world, 'sessions', people, () => script(people[0]));
+                return people && runScript(world, 'sessions', people, DIRECT, () => script(people[0]));
             });
         },
         stop: () => paced.stop(),

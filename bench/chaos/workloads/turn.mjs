@@ -4,6 +4,7 @@ import { poll, sleep } from '../time.mjs';
 import { TurnAllocation } from '../turn_client.mjs';
 
 const DATAGRAMS = 50;
+const TOUCHED = ['signald', 'postgres', 'coturn'];
 
 /** Two allocations that may send to each other; used by the probe too. */
 export async function turnPair(device) {
@@ -41,7 +42,7 @@ export function turn() {
         }
         await poll(() => received === DATAGRAMS, 1500);
         const given = await Promise.all([x.close(), y.close()]);
-        if (!world.windows.struck(from)) {
+        if (!world.windows.struck(from, Date.now(), world.windows.of(TOUCHED))) {
             counts.pairs++;
             counts.sent += DATAGRAMS;
             counts.received += received;
@@ -58,7 +59,7 @@ export function turn() {
             random = world.random.fork('turn');
             paced = pace(world, random, world.rate(0.1), 4, () => {
                 const people = world.people.take(1, random);
-                return people && runScript(world, 'turn', people, () => script(people[0]));
+                return people && runScript(world, 'turn', people, TOUCHED, () => script(people[0]));
             });
         },
         stop: () => paced.stop(),
