@@ -80,7 +80,7 @@ async function measure(contender, ctx) {
     };
     if (contender === 'ours') {
         sample.figures.fastest_server_cpu_ns_per_packet = server;
-        if (server / generator < HEADROOM) {
+        if (!ctx.smoke && server / generator < HEADROOM) { // a handful of packets says nothing
             sample.valid = false;
             sample.why = [sample.why, `the generator is only ${(server / generator).toFixed(2)} times as fast as the fastest server, not ${HEADROOM} times`].filter(Boolean).join('; ');
         }
