@@ -39,8 +39,8 @@ void receiver_rtcp(struct receiver *r, const uint8_t *rtcp, size_t len, int64_t 
 /* When receiver_poll has something. */
 int64_t receiver_deadline(const struct receiver *r);
 /* One RTCP packet to protect and send (a NACK 5 ms after the gap showed and again each round trip;
- * TWCC every 50..100 ms; RR and SDES every second; PLI when a stream has no keyframe yet or gave
- * gaps up); 0: none. Call until 0. */
+ * TWCC every 50..100 ms; RR and SDES every second, a stream each; PLI when a stream has no keyframe
+ * yet or gave gaps up; NACK and PLI behind a report about their stream); 0: none. Call until 0. */
 size_t receiver_poll(struct receiver *r, uint8_t *out, size_t cap, int64_t now_us);
 
 struct receiver_stats {
