@@ -93,6 +93,7 @@ export default {
     fairness: [
         'The floor is the same two endpoints given each other\'s descriptions in the driver: no server, no ring, a direct path in every variant. The rest is what signaling, relay and SFU add.',
         'Endpoints are libnice\'s agents, which gather all candidates before they speak; a browser that trickles hears and sees earlier.',
+        'The endpoints use TURN by UDP only, which tells them their reflexive address too: libnice asks STUN servers in a way that our coturn does not answer (RFC 3489, without the magic cookie), and would wait for it. Browsers do not.',
         'The caller has gathered (and, on the SFU, published and subscribed) before the answer, as a client does while it rings.',
     ],
 };
