@@ -59,6 +59,7 @@ static void add_received(struct receiver_stats *to, const struct receiver_stats 
     to->expected += s->expected;
     to->lost += s->lost;
     to->late += s->late;
+    to->repaired += s->repaired;
     to->duplicates += s->duplicates;
     to->nacks += s->nacks;
     to->plis += s->plis;
@@ -106,6 +107,7 @@ static cJSON *received_json(const struct receiver_stats *s)
     json_put_int(o, "expected", (int64_t)s->expected);
     json_put_int(o, "lost", (int64_t)s->lost);
     json_put_int(o, "late", (int64_t)s->late);
+    json_put_int(o, "repaired", (int64_t)s->repaired);
     json_put_int(o, "duplicates", (int64_t)s->duplicates);
     json_put_int(o, "nacks", (int64_t)s->nacks);
     json_put_int(o, "plis", (int64_t)s->plis);
