@@ -38,6 +38,7 @@ int endpoint_host_new(struct endpoint_host **out, struct loop *loop)
         h->in_iov[i] = (struct iovec){.iov_base = h->in_data[i], .iov_len = UDP_MTU};
         h->in[i].msg_hdr = (struct msghdr){.msg_iov = &h->in_iov[i], .msg_iovlen = 1};
     }
+    h->in_used = ENDPOINT_BATCH; /* none is ready yet */
     find_address(h);
     int r = srtp_peer_library_init();
     if (r == OK)

@@ -51,7 +51,9 @@ static int make_source(struct endpoint *e, int64_t now_us)
 int endpoint_media_start(struct endpoint *e, const struct dtls_keys *keys, int64_t now_us)
 {
     enum srtp_profile profile = (enum srtp_profile)keys->profile;
-    int r = srtp_peer_new(&e->srtp, keys);
+    int r = srtp_gcm_new(&e->gcm, keys);
+    if (r == ERR_UNSUPPORTED)
+        r = srtp_peer_new(&e->srtp, keys);
     if (r == OK)
         r = srtp_writer_new(&e->writer, profile, keys->local_key, keys->local_salt);
     e->tag_len = srtp_profile_tag_len(profile);
@@ -66,10 +68,12 @@ void endpoint_media_free(struct endpoint *e)
 {
     source_free(e->source);
     receiver_free(e->receiver);
+    srtp_gcm_free(e->gcm);
     srtp_peer_free(e->srtp);
     srtp_writer_free(e->writer);
     e->source = NULL;
     e->receiver = NULL;
+    e->gcm = NULL;
     e->srtp = NULL;
     e->writer = NULL;
 }
@@ -116,7 +120,8 @@ void endpoint_rtp(struct endpoint *e, uint8_t *data, size_t len, int64_t now_us)
         look_for_media(e, data[1] & 0x7f, now_us);
     if (!receiver_input(e->receiver, data, len, now_us))
         return;
-    int r = srtp_peer_unprotect_rtp(e->srtp, data, &len);
+    int r = e->gcm ? srtp_gcm_open_rtp(e->gcm, data, &len)
+                   : srtp_peer_unprotect_rtp(e->srtp, data, &len);
     if (r == OK || r == ERR_AUTH || r == ERR_INVALID)
         receiver_sample(e->receiver, data, r == OK ? len : 0, now_us);
 }
@@ -151,7 +156,11 @@ void endpoint_rtcp(struct endpoint *e, uint8_t *data, size_t len, int64_t now_us
 {
     struct rtcp_iter it;
     struct rtcp_packet p;
-    if (e->state != ENDPOINT_CONNECTED || srtp_peer_unprotect_rtcp(e->srtp, data, &len) != OK)
+    if (e->state != ENDPOINT_CONNECTED)
+        return;
+    int r = e->gcm ? srtp_gcm_open_rtcp(e->gcm, data, &len)
+                   : srtp_peer_unprotect_rtcp(e->srtp, data, &len);
+    if (r != OK)
         return;
     if (e->receiver)
         receiver_rtcp(e->receiver, data, len, now_us);
@@ -196,7 +205,9 @@ static void send_packets(struct endpoint *e, int64_t now_us)
 
 static void send_rtcp(struct endpoint *e, uint8_t *data, size_t len)
 {
-    if (srtp_peer_protect_rtcp(e->srtp, data, &len) == OK)
+    int r = e->gcm ? srtp_gcm_seal_rtcp(e->gcm, data, &len)
+                   : srtp_peer_protect_rtcp(e->srtp, data, &len);
+    if (r == OK)
         endpoint_transmit(e, data, len);
 }
 

@@ -9,6 +9,7 @@
 
 #include "bench/client/relay.h"
 #include "bench/client/sdp_client.h"
+#include "bench/client/srtp_gcm.h"
 #include "lib/io/udp.h"
 #include "sfu/core/srtp_writer.h"
 #include "sfu/shell/srtp_peer.h"
@@ -17,7 +18,7 @@
 #define ENDPOINT_ROUNDS     8    /* recvmmsg a wake-up, so that one endpoint can't keep the loop */
 #define ENDPOINT_FRAME      32   /* packets a sendmmsg */
 #define ENDPOINT_TICK_US    5000 /* what isn't a source's is rounded up to it */
-#define ENDPOINT_PAUSE_US   200  /* before the loop looks again at sockets that get media */
+#define ENDPOINT_PAUSE_US   1000 /* before the loop looks again at sockets that get media */
 #define ENDPOINT_BUFFER     (1 << 20) /* SO_RCVBUF: 2 s of a camera */
 #define ENDPOINT_CANDIDATES 512       /* bytes of our candidates' lines */
 #define ENDPOINT_STREAMS    3         /* SSRCs that we send: audio, video, RTX */
@@ -42,6 +43,12 @@ struct endpoint_host {
     struct mmsghdr in[ENDPOINT_BATCH];
     struct iovec in_iov[ENDPOINT_BATCH];
     struct sockaddr_in in_from[ENDPOINT_BATCH];
+    union {
+        struct cmsghdr align;
+        uint8_t room[CMSG_SPACE(sizeof(struct timespec))];
+    } in_control[ENDPOINT_BATCH];
+    int in_used; /* headers that the last call wrote to */
+    bool in_named;
     _Alignas(16) uint8_t in_data[ENDPOINT_BATCH][UDP_MTU];
 };
 
@@ -65,7 +72,8 @@ struct endpoint {
     struct sdp_client_agreed agreed;
     struct dtls *dtls;
     int64_t dtls_due_us;
-    struct srtp_peer *srtp;
+    struct srtp_gcm *gcm;   /* with AEAD profiles; else */
+    struct srtp_peer *srtp; /* libsrtp2 */
     struct srtp_writer *writer;
     size_t tag_len;
     struct {
@@ -131,8 +139,8 @@ void endpoint_media_free(struct endpoint *e);
 void endpoint_rtp(struct endpoint *e, uint8_t *data, size_t len, int64_t now_us);
 void endpoint_rtcp(struct endpoint *e, uint8_t *data, size_t len, int64_t now_us);
 void endpoint_media_poll(struct endpoint *e, int64_t now_us);
-/* One datagram of whatever kind. */
+/* One datagram of whatever kind. What it means for media is judged by when it arrived. */
 void endpoint_datagram(struct endpoint *e, uint8_t *data, size_t len,
-                       const struct sockaddr_in *from, int64_t now_us);
+                       const struct sockaddr_in *from, int64_t now_us, int64_t arrived_us);
 
 #endif

@@ -381,7 +381,7 @@ static void nice_datagram(void *arg, uint8_t *data, size_t len)
 {
     struct endpoint *e = arg;
     int64_t now = clock_mono_us();
-    endpoint_datagram(e, data, len, NULL, now);
+    endpoint_datagram(e, data, len, NULL, now, now);
     endpoint_schedule(e, now);
 }
 

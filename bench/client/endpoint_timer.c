@@ -140,8 +140,8 @@ static void on_timer(uv_poll_t *p, int status, int events)
 
 /* A receiver that wakes at the first packet of a frame finds the others not there yet: it would pay
  * a wake-up and a system call a packet, and so would the server that is measured. While media
- * comes, the loop rests before it looks again: latencies are up to that much longer for whoever is
- * measured. */
+ * comes, the loop rests before it looks again, but for what is due to be sent. Latencies don't
+ * suffer: they are taken by the kernel's time of arrival. */
 static void on_pause(uv_prepare_t *p)
 {
     struct endpoint_host *h = p->data;

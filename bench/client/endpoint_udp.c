@@ -11,31 +11,60 @@
 #include "lib/base/ids.h"
 #include "lib/proto/demux.h"
 
-/* With names while anybody may write to us, without once connected. */
+#define MAX_AGO_US 2000000 /* older than that is a clock that was set */
+
+/* Makes the headers that the last call wrote to as good as new. With names while anybody may write
+ * to us, without once connected. */
+static void prepare(struct endpoint *e)
+{
+    struct endpoint_host *h = e->host;
+    bool named = !e->is_connected_socket;
+    int n = named == h->in_named ? h->in_used : ENDPOINT_BATCH;
+    for (int i = 0; i < n; i++) {
+        struct msghdr *m = &h->in[i].msg_hdr;
+        m->msg_name = named ? &h->in_from[i] : NULL;
+        m->msg_namelen = named ? sizeof h->in_from[i] : 0;
+        m->msg_control = &h->in_control[i];
+        m->msg_controllen = sizeof h->in_control[i];
+    }
+    h->in_named = named;
+}
+
 static int receive(struct endpoint *e)
 {
     struct endpoint_host *h = e->host;
     int n;
-    for (int i = 0; i < ENDPOINT_BATCH; i++) {
-        h->in[i].msg_hdr.msg_name = e->is_connected_socket ? NULL : &h->in_from[i];
-        h->in[i].msg_hdr.msg_namelen = e->is_connected_socket ? 0 : sizeof h->in_from[i];
-    }
+    prepare(e);
     do
         n = recvmmsg(e->fd, h->in, ENDPOINT_BATCH, 0, NULL);
     while (n < 0 && (errno == EINTR || errno == ECONNREFUSED)); /* ICMP of a former send */
     h->stats.recv_calls++;
+    h->in_used = n > 0 ? n : 0;
     return n;
 }
 
+/* When the kernel took the datagram in, on our clock: what we were late doesn't count. */
+static int64_t arrived(struct endpoint_host *h, int i, int64_t now_us, int64_t wall_us)
+{
+    struct msghdr *m = &h->in[i].msg_hdr;
+    const struct cmsghdr *c = CMSG_FIRSTHDR(m);
+    struct timespec t;
+    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+        return now_us;
+    memcpy(&t, CMSG_DATA(c), sizeof t);
+    int64_t ago_us = wall_us - (t.tv_sec * 1000000LL + t.tv_nsec / 1000);
+    return ago_us > 0 && ago_us < MAX_AGO_US ? now_us - ago_us : now_us;
+}
+
 void endpoint_datagram(struct endpoint *e, uint8_t *data, size_t len,
-                       const struct sockaddr_in *from, int64_t now_us)
+                       const struct sockaddr_in *from, int64_t now_us, int64_t arrived_us)
 {
     switch (demux_packet(data, len)) {
     case PACKET_RTP:
-        endpoint_rtp(e, data, len, now_us);
+        endpoint_rtp(e, data, len, arrived_us);
         break;
     case PACKET_RTCP:
-        endpoint_rtcp(e, data, len, now_us);
+        endpoint_rtcp(e, data, len, arrived_us);
         break;
     case PACKET_STUN:
         endpoint_stun(e, data, len, from, now_us);
@@ -58,9 +87,11 @@ static void on_readable(uv_poll_t *p, int status, int events)
     for (int round = 0; round < ENDPOINT_ROUNDS; round++) {
         int n = receive(e);
         now = clock_mono_us();
+        int64_t wall = clock_wall_us();
         for (int i = 0; i < n; i++) {
             if (!(h->in[i].msg_hdr.msg_flags & MSG_TRUNC))
-                endpoint_datagram(e, h->in_data[i], h->in[i].msg_len, &h->in_from[i], now);
+                endpoint_datagram(e, h->in_data[i], h->in[i].msg_len, &h->in_from[i], now,
+                                  arrived(h, i, now, wall));
         }
         if (n < ENDPOINT_BATCH)
             break;
@@ -72,7 +103,7 @@ static int fd_open(struct endpoint *e)
 {
     struct sockaddr_in a = {.sin_family = AF_INET};
     socklen_t len = sizeof a;
-    int bytes = ENDPOINT_BUFFER;
+    int bytes = ENDPOINT_BUFFER, on = 1;
     e->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (e->fd < 0 || bind(e->fd, (struct sockaddr *)&a, sizeof a) != 0 ||
         getsockname(e->fd, (struct sockaddr *)&a, &len) != 0)
@@ -80,6 +111,7 @@ static int fd_open(struct endpoint *e)
     e->port = ntohs(a.sin_port);
     setsockopt(e->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     setsockopt(e->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    setsockopt(e->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
     return OK;
 }
 
