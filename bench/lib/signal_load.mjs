@@ -69,7 +69,7 @@ export async function openSockets(contender, ctx, options) {
     const wanted = options.sockets * side.loads.length;
     ctx.step?.(`${wanted} sockets are opened`);
     for (const load of side.loads) load.on('event', (event) => event.ev === 'progress' && ctx.step?.(`${event.open} of ${options.sockets} sockets are open`));
-    const opened = await Promise.all(side.loads.map((load) => load.opened(options.limit_ms ?? 180_000)));
+    const opened = await Promise.all(side.loads.map((load) => load.opened(options.limit_ms ?? 420_000)));
     return {
         ...side,
         wanted,

@@ -66,7 +66,7 @@ async function writeConfig(folder, i, db, settings) {
 
 /**
  * Starts `servers` signalds on one database. `settings`: sotto.ini keys ("auth.bcrypt_cost": 12).
- * → { db, servers: [{ url, wsUrl, pid, cpu(), rss(), restart(signal), log() }], pids, databaseCpu(), seed(n), access(user), ticket(user), stop() }
+ * → { db, servers: [{ url, wsUrl, metricsUrl, pid, cpu(), rss(), start(), stop(), process, log() }], pids, databaseCpu(), seed(n), access(user), ticket(user), stop() }
  */
 export async function start(ctx, { servers = 1, settings = {}, database = {} } = {}) {
     const db = await postgres.start(ctx, { settings: database });
@@ -106,6 +106,7 @@ async function startServer(ctx, program, config, user) {
     const server = {
         url: `http://127.0.0.1:${config.plain}`,
         wsUrl: `ws://127.0.0.1:${config.plain}/v1/ws`,
+        metricsUrl: `http://127.0.0.1:${config.internal}/metrics`,
         process: null,
         get pid() { return this.process.pid; },
         cpu() { return cpuOf(this.pid); },

@@ -74,7 +74,7 @@ export default {
     smoke: { sockets: 50, processes: 2, seconds: 1, pings: 20 },
     repeats: 1,
     setup_s: 55,
-    limit_s: 400,
+    limit_s: 600,
     contenders: ['ours', 'ejabberd'],
     measure,
     fairness: [

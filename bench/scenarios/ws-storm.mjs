@@ -41,7 +41,7 @@ function sampleOf(side, result, used, rss) {
         throughput: storm.back / window_s,
         valid: faults.length === 0,
         why: faults.join('; '),
-        extra: { failures: storm.failures },
+        extra: { failures: storm.failures, refused: result.refused, resumed: result.resumed },
     };
 }
 
