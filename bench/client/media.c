@@ -116,7 +116,7 @@ static uint8_t level_of(const opus_int16 *pcm)
         sum += (double)pcm[i] * pcm[i];
     double rms = sqrt(sum / FRAME_SAMPLES) / 32768;
     double db = rms > 0 ? -20 * log10(rms) : SILENCE;
-    return db > SILENCE ? SILENCE : (uint8_t)(db + 0.5);
+    return db > SILENCE ? SILENCE : (uint8_t)lround(db);
 }
 
 static int encode(OpusEncoder *e, struct media_opus *out)

@@ -60,7 +60,7 @@ export default {
     measure,
     fairness: [
         ...FAIRNESS,
-        'The links are the load client\'s own (bench/client/impair.c), with the same seed for everybody; losses are independent, there is no bottleneck, and the publisher\'s own link is perfect.',
+        'The links are the load client\'s own (bench/client/impair.c), with the same seeds for every server; losses are independent, there is no bottleneck, and the publisher\'s own link is perfect.',
         'Who asks again, and how often, is the load client\'s doing for all: a NACK at once and again each round trip.',
     ],
 };
