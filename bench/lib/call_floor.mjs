@@ -6,6 +6,7 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import * as postgres from '../peers/postgres.mjs';
+import { asService } from '../peers/service.mjs';
 import { BenchError, cpuOf } from './proc.mjs';
 import { seed } from './signald.mjs';
 
@@ -52,7 +53,8 @@ export async function run(ctx, { pairs, seconds, rate }) {
     const file = join(ctx.dir, 'call.sql');
     writeFileSync(file, script(pairs), { mode: 0o644 });
     const once = async (s, r) => {
-        const [cmd, args] = db.pgbench(['-n', '-M', 'prepared', '-c', String(Math.min(CONNECTIONS, pairs)), '-j', '1', '-T', String(s), ...(r > 0 ? ['-R', String(r)] : []), '-f', file]);
+        const [program, options] = db.pgbenchCommand(['-n', '-M', 'prepared', '-c', String(Math.min(CONNECTIONS, pairs)), '-j', '1', '-T', String(s), ...(r > 0 ? ['-R', String(r)] : []), '-f', file]);
+        const [cmd, args] = asService(program, options);
         const { stdout } = await exec('taskset', ['-c', ctx.cpus.generator, cmd, ...args], { cwd: '/', signal: ctx.signal });
         return stdout;
     };
