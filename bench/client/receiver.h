@@ -28,7 +28,8 @@ void receiver_free(struct receiver *r);
 /* A packet as it came, still encrypted. True: decrypt it and call receiver_sample with the result:
  * a sample, any RTX packet (which one it repeats is encrypted), what may be padding only, all of a
  * video stream that waits for its keyframe. Packets of no track, and of more SSRCs than
- * RECEIVER_MAX_STREAMS, are counted in packets and bytes only. */
+ * RECEIVER_MAX_STREAMS, are counted in packets and bytes only. now_us is when the packet came,
+ * which may be some time before the last receiver_poll. */
 bool receiver_input(struct receiver *r, const uint8_t *packet, size_t len, int64_t now_us);
 /* The same packet decrypted (an RTX one too: it is unwrapped inside), or len 0 where the tag was
  * wrong. Proves the payload and takes the latency into the histogram: now - due, of video. */
