@@ -76,7 +76,7 @@ export function markdown(outcome) {
         '',
         '## Back to well',
         '',
-        'From the begin of the repair (process started again, `SIGCONT`, link restored) to a good round of the probe: `/readyz`, a call over the SFU from its start to both records of its end, and two TURN allocations.',
+        'From the begin of the repair (process started again, `SIGCONT`, link restored) to a good round of the probe: `/readyz`, a call over the SFU from its start to both records of its end, and two TURN allocations.' + (outcome.chaos === 'hard' ? ' Troubles overlap here: one may wait for the end of another.' : ''),
         '',
         '| trouble | times | p50 s | max s |',
         '|---|--:|--:|--:|',
@@ -88,7 +88,7 @@ export function markdown(outcome) {
         '',
         '| workload | did |',
         '|---|---|',
-        ...Object.entries(f.workloads ?? {}).map(([name, counts]) => `| ${name} | ${Object.entries(counts).map(([k, v]) => `${k} ${v}`).join(', ')} |`),
+        ...Object.entries({ ...f.workloads, ...(f.media ? { media: { ...f.media, counted: f.media.counted.intervals } } : {}) }).map(([name, counts]) => `| ${name} | ${Object.entries(counts).map(([k, v]) => `${k} ${v}`).join(', ')} |`),
         '',
     ];
     return out.join('\n');

@@ -1,7 +1,5 @@
 // The book of rings: each device rings once for a call, and never for one that is over.
 
-import { DIRECT } from '../windows.mjs';
-
 /** How far a client's clock of a socket's begin may be behind the server's send. */
 const SLACK_MS = 2000;
 
@@ -34,7 +32,7 @@ export function ringBook({ calls, rows, expected, devices, windows }) {
         const [row, device, call] = [records.get(callId), byId.get(deviceId), calls.get(callId)];
         if (!row || !device || call?.rings.some((r) => r.device === device)) continue;
         const there = device.steady(row.startedAt - 500, row.endedAt ?? Date.now());
-        if (there && !windows.struck(row.startedAt - SLACK_MS, row.endedAt + SLACK_MS, windows.of(DIRECT))) faults.push(`${callId} never rang at ${device.label}, which was there all the time`);
+        if (there && !windows.struck(row.startedAt - SLACK_MS, row.endedAt + SLACK_MS, windows.of(call?.touched))) faults.push(`${callId} never rang at ${device.label}, which was there all the time`);
         else silent++;
     }
     return {
