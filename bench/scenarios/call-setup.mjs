@@ -80,7 +80,7 @@ export default {
     },
     params: { calls: 20, path: 'p2p' },
     smoke: { calls: 2 },
-    repeats: 3,
+    repeats: 2,
     setup_s: 12,
     contenders: ['ours', 'floor'],
     variants: [
