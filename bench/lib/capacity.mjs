@@ -117,7 +117,7 @@ function millionTable(v) {
     const turn = calling * assumed('by_turn');
     const cores = (inputs, us_a_second) => { const n = of(inputs, us_a_second); return n === null ? '–' : number(Math.max(0.01, n / 1e6 / FULL)); };
     const rows = [
-        ['sockets standing by', cores([v.socket_us], (us) => (users * us) / 60), of([v.socket_bytes], (b) => quantity(users * b, 'bytes')) ?? '–', `${number(users / SOCKETS_A_PROCESS)} processes`, '`users` × `socket_us` ÷ 60; `users` × `socket_bytes`'],
+        ['sockets standing by', cores([v.socket_us], (us) => (users * us) / 60), of([v.socket_bytes], (b) => quantity(users * b, 'bytes')) ?? '–', `${Math.ceil(users / SOCKETS_A_PROCESS)} processes`, '`users` × `socket_us` ÷ 60; `users` × `socket_bytes`'],
         ['calls started', cores([v.call_us], (us) => (users * assumed('calls_an_hour') * us) / 3600), '', '', '`users` × `calls_an_hour` × `call_us` ÷ 3600'],
         ['reconnects of every day', cores([v.reconnect_us], (us) => (users * assumed('reconnects_an_hour') * us) / 3600), '', '', '`users` × `reconnects_an_hour` × `reconnect_us` ÷ 3600'],
         ['everyone back after an outage', cores([v.reconnect_us], (us) => (users * us) / assumed('back_in_s')), '', 'for that time only', '`users` × `reconnect_us` ÷ `back_in_s`'],

@@ -174,6 +174,7 @@ function coloured(spec) {
         const color = out.encoding?.color;
         const names = color?.field && !color.scale ? [...new Set((values ?? []).map((v) => v[color.field]))] : [];
         if (names.length > 0 && names.every((n) => n in COLOURS)) {
+            if (out.encoding.strokeDash?.field === color.field) delete out.encoding.strokeDash; // one legend is enough
             out.encoding.color = { ...color, scale: { domain: names, range: coloursOf(names) }, legend: { title: null, symbolStrokeWidth: 3, labelFontSize: 12, ...color.legend } };
         }
         return out;

@@ -60,7 +60,8 @@ function figureRows(r, names) {
     for (const key of keys) {
         const d = r.described[key];
         const title = key === r.main ? `**${withUnit(d)}**` : withUnit(d);
-        row(title, of((c) => number(c.figures[key])));
+        // What doesn't count is shown, but in parentheses.
+        row(title, of((c) => (c.valid || !Number.isFinite(c.figures[key]) ? number(c.figures[key]) : `(${number(c.figures[key])})`)));
         if (key === r.main) row('spread over repeats', of((c) => (Number.isFinite(c.spread[key]) ? `± ${percent(c.spread[key])}` : '–')));
         if (key === r.main) row('ours over theirs', of((_, name) => ratioText(r.ratios[`vs_${name.replaceAll('-', '_')}`])));
     }
@@ -69,11 +70,12 @@ function figureRows(r, names) {
         for (const q of ['p50', 'p90', 'p99', 'p99.9', 'max']) row(`${what}, ${q}`, of((c) => quantity(c.latency_us?.[what]?.[q], 'us')));
     }
     const cpu = `server CPU a ${r.unit}`;
-    if (!Object.values(r.described).some((d) => d.title === cpu)) row(cpu, of((c) => quantity(c.server_cpu_per_unit_ns, 'ns')));
-    row(`its database's CPU a ${r.unit}`, of((c) => quantity(c.database_cpu_per_unit_ns, 'ns')));
-    row(`${r.unit}s a second`, of((c) => number(c.throughput)));
-    row('loss', of((c) => percent(c.loss)));
-    row('memory a unit', of((c) => quantity(c.memory_per_unit_bytes, 'bytes')));
+    if (!keys.some((key) => key.includes('cpu'))) row(cpu, of((c) => quantity(c.server_cpu_per_unit_ns, 'ns')));
+    if (!keys.some((key) => key.includes('database'))) row(`its database's CPU a ${r.unit}`, of((c) => quantity(c.database_cpu_per_unit_ns, 'ns')));
+    const told = (word) => keys.some((key) => key.includes(word)); // by a figure of the scenario's own
+    if (!told('per_s')) row(`${r.unit}s a second`, of((c) => number(c.throughput)));
+    if (!told('loss')) row('loss', of((c) => percent(c.loss)));
+    if (!told('memory')) row(`memory a ${r.unit}`, of((c) => quantity(c.memory_per_unit_bytes, 'bytes')));
     row('memory of the server', of((c) => quantity(c.rss_bytes, 'bytes')));
     row('cores the server was busy', of((c) => number(c.cores_busy)));
     row('generator busy (of one core)', of((c) => percent(c.generator?.busy)));

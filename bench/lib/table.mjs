@@ -49,6 +49,7 @@ const SCALES = {
 export function quantity(value, unit = '') {
     if (!Number.isFinite(value)) return '–';
     if (unit === 'share' || unit === '%') return `${number(unit === 'share' ? value * 100 : value)} %`;
+    if (unit.startsWith('1/')) return `${number(value)}${unit.slice(1)}`;
     const key = { bytes: 'B', 'µs': 'us' }[unit] ?? unit;
     const scale = (SCALES[key] ?? []).find(([, , from]) => Math.abs(value) >= from);
     if (scale) return `${number(value / scale[1])} ${scale[0]}`;

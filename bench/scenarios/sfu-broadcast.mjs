@@ -34,33 +34,4 @@ export default {
     contenders: ['ours', 'floor', 'janus', 'janus-installed'],
     measure,
     fairness: FAIRNESS,
-    plots,
 };
-
-/** The distribution of the added latency, a curve a server. */
-function plots(result) {
-    const values = Object.entries(result.contenders).flatMap(([server, c]) =>
-        (c.latency_us?.video?.cdf ?? []).filter(([us]) => us > 0).map(([us, share]) => ({ server, ms: us / 1000, share })),
-    );
-    if (values.length === 0) return [];
-    return [
-        {
-            name: 'sfu-broadcast-latency',
-            title: 'Added latency, one publisher to many',
-            spec: {
-                $schema: 'https://vega.github.io/schema/vega-lite/v5.json',
-                title: `Added latency, one publisher to ${result.params.subscribers}`,
-                width: 560,
-                height: 280,
-                data: { values },
-                mark: { type: 'line', interpolate: 'step-after', strokeWidth: 2 },
-                encoding: {
-                    x: { field: 'ms', type: 'quantitative', scale: { type: 'log' }, title: 'from when the packet was due until it arrived (ms)' },
-                    y: { field: 'share', type: 'quantitative', axis: { format: '%' }, title: 'share of packets' },
-                    color: { field: 'server', type: 'nominal', title: null },
-                    strokeDash: { field: 'server', type: 'nominal', title: null },
-                },
-            },
-        },
-    ];
-}
