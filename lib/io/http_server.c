@@ -265,6 +265,10 @@ static int context_new(struct http_server *s)
     return s->ctx ? OK : ERR_IO;
 }
 
+/* The library's own idle pings are off: ws.c has its own, and lws 4.1 keeps the due times of all
+ * sockets in one sorted list that it walks from its head at each connect and pong. */
+static const lws_retry_bo_t no_idle_pings = {.secs_since_valid_hangup = 0};
+
 static int listen_on(struct http_server *s, enum http_port_kind kind, const char *address, int port)
 {
     static const char *const names[] = {"tls", "plain", "internal"};
@@ -283,6 +287,7 @@ static int listen_on(struct http_server *s, enum http_port_kind kind, const char
     info.timeout_secs_ah_idle = TIMEOUT_S;
     info.keepalive_timeout = KEEPALIVE_S;
     info.user = &s->port[kind];
+    info.retry_and_idle_policy = &no_idle_pings;
     /* No HTTP/2: lws 4.1 loses headers it has no token for (Idempotency-Key, X-Request-Id) there,
      * and with them its HPACK table goes out of step, which ends the connection of a client that
      * sends requests side by side. */
