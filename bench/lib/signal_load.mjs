@@ -29,6 +29,7 @@ async function openOurs(ctx, { mode, processes = 1, sockets, managed: _, ...conf
         pids: () => stack.pids(),
         databasePids: () => stack.db.pids(),
         before: memoryOf(stack.pids()),
+        clock: cpuClock({ pids: stack.pids, databasePids: () => stack.db.pids() }),
         loads: [],
     };
     for (const [i, server] of stack.servers.entries()) {
@@ -49,6 +50,7 @@ async function openEjabberd(ctx, { mode, sockets, processes: _, managed = false,
         pids: () => server.pids(),
         databasePids: () => server.databasePids(),
         before: memoryOf(server.pids()),
+        clock: cpuClock(server),
         loads: [],
     };
     side.loads.push(await LoadWs.start(ctx, {
@@ -62,7 +64,7 @@ const memoryOf = (pids) => ({ pss: rssOf(pids), sockets: socketMemory(), slab: s
 
 /**
  * Opens all sockets of a contender and waits for them.
- * → { pids(), databasePids(), before: {pss, sockets, slab}, loads: [LoadWs], open, wanted, seconds }
+ * → { pids(), databasePids(), before: {pss, sockets, slab}, loads: [LoadWs], open, wanted, seconds, opening: {server, database} CPU s }
  */
 export async function openSockets(contender, ctx, options) {
     const side = contender === 'ours' ? await openOurs(ctx, options) : await openEjabberd(ctx, options);
@@ -75,6 +77,7 @@ export async function openSockets(contender, ctx, options) {
         wanted,
         open: opened.reduce((sum, it) => sum + it.open, 0),
         seconds: Math.max(...opened.map((it) => it.seconds)),
+        opening: side.clock(),
         after: () => memoryOf(side.pids()),
     };
 }
