@@ -72,6 +72,12 @@ static void video(uint16_t seq)
     give((struct made){VIDEO_SSRC, 96, seq, (uint16_t)(seq & 0x7fff), true, true, true, now, -1});
 }
 
+/* Not a keyframe: one that is seen makes older gaps matter no more. */
+static void inter(uint16_t seq)
+{
+    give((struct made){VIDEO_SSRC, 96, seq, (uint16_t)(seq & 0x7fff), true, true, false, now, -1});
+}
+
 /* Lets time pass and gives away what would be sent; how many packets that were. */
 static size_t pass(int64_t us)
 {
@@ -129,6 +135,28 @@ static void test_late_but_in_time(void **state)
     video(2);
     pass(3000000);
     assert_true(st.expected == 5 && st.lost == 0 && st.late == 1);
+}
+
+/* The kernel's time of arrival lies before the time of the last look. */
+static void test_arrivals_before_the_last_poll(void **state)
+{
+    (void)state;
+    start((struct receiver_config){.nack = true}, 2);
+    video(1);
+    for (uint16_t i = 3; i < 300; i += 3) {
+        pass(20000);
+        now -= 4000;
+        inter(i);
+        inter((uint16_t)(i + 1));
+        now += 4000;
+        pass(20000);
+        assert_int_equal(st.nacks, i / 3);
+        now -= 15000;
+        inter((uint16_t)(i - 1));
+        now += 15000;
+    }
+    pass(3000000);
+    assert_true(st.expected == 298 && st.lost == 0 && st.late == 99 && st.nacks == 99);
 }
 
 static void test_jumps(void **state)
@@ -356,6 +384,7 @@ int main(void)
         cmocka_unit_test_teardown(test_duplicates, end),
         cmocka_unit_test_teardown(test_too_late_stays_lost, end),
         cmocka_unit_test_teardown(test_late_but_in_time, end),
+        cmocka_unit_test_teardown(test_arrivals_before_the_last_poll, end),
         cmocka_unit_test_teardown(test_jumps, end),
         cmocka_unit_test_teardown(test_frames, end),
         cmocka_unit_test_teardown(test_frames_that_come_too_late, end),
