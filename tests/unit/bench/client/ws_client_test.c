@@ -249,8 +249,10 @@ static void many_texts_come_in_their_order(void **state)
     }
     for (int i = 0; i < 60; i++) {
         turn_until(t.l, &t.texts, i + 2);
+        char text[16];
+        snprintf(text, sizeof(text), "%d", i);
         if (t.texts == i + 2)
-            assert_int_equal(atoi(t.text), i);
+            assert_string_equal(t.text, text);
     }
 }
 
