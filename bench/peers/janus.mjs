@@ -11,8 +11,16 @@ export const version = () => packageVersion(packageName);
 const templates = new URL('janus/', import.meta.url).pathname;
 const WANTED = ['libjanus_videoroom.so', 'libjanus_websockets.so'];
 /** Between the ports that the harness hands out and those of the kernel (see freePort and ip_local_port_range). */
-const RTP_RANGES = [[29000, 30799], [30900, 32699]];
-let turn = Math.floor(Math.random() * RTP_RANGES.length);
+const RTP_RANGES = [29000, 29900, 30800, 31700].map((from) => [from, from + 899]);
+
+/** A range in which nobody listens yet: another Janus may run, and one capture must not see both. */
+function freeRange() {
+    const used = ['/proc/net/udp', '/proc/net/udp6'].flatMap((file) => readFileSync(file, 'utf8').split('\n').slice(1))
+        .map((line) => parseInt(/^\s*\d+: \w+:(\w+)/.exec(line)?.[1] ?? '0', 16));
+    const free = RTP_RANGES.filter(([from, to]) => !used.some((port) => port >= from && port <= to));
+    const choice = free.length > 0 ? free : RTP_RANGES;
+    return choice[Math.floor(Math.random() * choice.length)];
+}
 
 /** Where the package has its loadable parts: /usr/lib/<architecture>/janus. */
 function libraryFolder() {
@@ -74,7 +82,7 @@ function configure(folder, variant, wsPort, range) {
  */
 export async function start(ctx, { variant = 'tuned' } = {}) {
     const wsPort = await freePort();
-    const range = RTP_RANGES[turn++ % RTP_RANGES.length];
+    const range = freeRange();
     const folder = join(ctx.dir, `janus-${variant}`);
     configure(folder, variant, wsPort, range);
     // --disable-colors and a log on stdout is how Debian's unit starts it; ours goes to a file of the measurement.

@@ -21,40 +21,25 @@ const variants = [
     ...[5, 10, 20].map((n) => ({ key: `r${n}`, params: { rooms: n, subscribers: 10 } })),
 ];
 
-/** [{server, subscribers, rooms, ns, latency}] of the variants that count. */
-function points(result, fits) {
-    return (result.variants ?? []).filter((v) => fits(v.params)).flatMap((v) =>
-        Object.entries(v.contenders).filter(([, c]) => c.valid).map(([server, c]) => ({
-            server, subscribers: v.params.subscribers, rooms: v.params.rooms,
-            us: c.figures.cpu_ns_per_packet / 1000, p99: c.figures.latency_p99_ms,
-        })),
+/** What the standard plots (cost over subscribers, over rooms) leave out: how long packets take when there are more of them. */
+function plots(result) {
+    const values = (result.variants ?? []).filter((v) => v.params.rooms === 1).flatMap((v) =>
+        Object.entries(v.contenders).filter(([, c]) => c.valid).map(([server, c]) => ({ server, subscribers: v.params.subscribers, p99: c.figures.latency_p99_ms })),
     );
-}
-
-function lines(values, { x, y, xTitle, yTitle, title, logX = true }) {
-    return {
+    if (values.length === 0) return [];
+    const title = 'Added latency over subscribers';
+    const spec = {
         $schema: 'https://vega.github.io/schema/vega-lite/v5.json',
         title, width: 560, height: 280,
         data: { values },
-        mark: { type: 'line', point: true, strokeWidth: 2 },
+        mark: { type: 'line', point: true },
         encoding: {
-            x: { field: x, type: 'quantitative', title: xTitle, ...(logX ? { scale: { type: 'log' } } : {}) },
-            y: { field: y, type: 'quantitative', title: yTitle, scale: { zero: true } },
+            x: { field: 'subscribers', type: 'quantitative', title: 'subscribers of one publisher', scale: { type: 'log' } },
+            y: { field: 'p99', type: 'quantitative', title: 'added latency, 99 of 100 (ms)', scale: { zero: true } },
             color: { field: 'server', type: 'nominal', title: null },
-            strokeDash: { field: 'server', type: 'nominal', title: null },
         },
     };
-}
-
-function plots(result) {
-    const wide = points(result, (p) => p.rooms === 1);
-    const many = points(result, (p) => p.subscribers === 10);
-    const all = [
-        { name: 'sfu-scale-subscribers', values: wide, x: 'subscribers', y: 'us', xTitle: 'subscribers of one publisher', yTitle: 'server CPU a packet (µs)', title: 'Cost of a forwarded packet over subscribers' },
-        { name: 'sfu-scale-rooms', values: many, x: 'rooms', y: 'us', xTitle: 'rooms of one publisher and 10 subscribers', yTitle: 'server CPU a packet (µs)', title: 'Cost of a forwarded packet over rooms' },
-        { name: 'sfu-scale-latency', values: wide, x: 'subscribers', y: 'p99', xTitle: 'subscribers of one publisher', yTitle: 'added latency, 99 of 100 (ms)', title: 'Added latency over subscribers' },
-    ];
-    return all.filter((p) => p.values.length > 0).map((p) => ({ name: p.name, title: p.title, spec: lines(p.values, p) }));
+    return [{ name: 'sfu-scale-latency', title, spec }];
 }
 
 export default {
