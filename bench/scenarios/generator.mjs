@@ -4,6 +4,8 @@ import { Load } from '../lib/load.mjs';
 
 /** How much faster than the fastest server the generator has to be. */
 const HEADROOM = 2;
+/** A process that has this share of its core has all that it gets. */
+const FULL = 0.8;
 /** The key of the endpoints that send into the sink: nobody decrypts it. */
 const SINK_KEY = Buffer.alloc(28, 7).toString('hex');
 
@@ -21,12 +23,16 @@ async function saturate(ctx) {
     ctx.step('saturating');
     const { stats, cpu_s } = await scene.window(seconds / 2);
     await close(scene);
+    const busy = { generator: stats.cpu_s / stats.window_s, floor: cpu_s / stats.window_s };
+    const whole = stats.received.media >= 0.98 * (stats.sent.audio + stats.sent.video) * scene.fanOut;
+    // What a machine that is busy with other things keeps from both says nothing about either.
+    const idle = !ctx.smoke && !whole && Math.max(busy.generator, busy.floor) < FULL;
     return {
         packets_per_s: stats.received.packets / stats.window_s,
         cpu_ns: ns(stats.cpu_s, stats.received.packets),
-        generator_busy: stats.cpu_s / stats.window_s,
-        floor_busy: cpu_s / stats.window_s,
-        lost: stats.received.lost + (stats.udp?.dropped ?? 0),
+        busy,
+        whole,
+        why: idle ? 'saturated, neither generator nor floor had their core: something else runs on this machine' : '',
     };
 }
 
@@ -78,14 +84,10 @@ async function measure(contender, ctx) {
     const { received } = window.stats;
     const generator = ns(window.stats.cpu_s, received.packets);
     const server = sample.figures.cpu_ns_per_packet;
-    sample.figures = {
-        generator_cpu_ns_per_packet: generator,
-        server_cpu_ns_per_packet: server,
-        headroom: server / generator,
-        packets_per_s: sample.figures.packets_per_s,
-    };
+    const { packets_per_s } = sample.figures;
+    sample.figures = { generator_cpu_ns_per_packet: generator, packets_per_s };
     if (contender === 'ours') {
-        sample.figures.fastest_server_cpu_ns_per_packet = server;
+        Object.assign(sample.figures, { fastest_server_cpu_ns_per_packet: server, headroom: server / generator });
         if (!ctx.smoke && server / generator < HEADROOM) { // a handful of packets says nothing
             sample.valid = false;
             sample.why = [sample.why, `the generator is only ${(server / generator).toFixed(2)} times as fast as the fastest server, not ${HEADROOM} times`].filter(Boolean).join('; ');
@@ -96,13 +98,14 @@ async function measure(contender, ctx) {
     const most = await saturate(ctx);
     const sent = await sendOnly(ctx);
     Object.assign(sample.figures, {
+        floor_cpu_ns_per_packet: server,
         saturated_cpu_ns_per_packet: most.cpu_ns,
         saturated_packets_per_s: most.packets_per_s,
         sent_cpu_ns_per_packet: sent.cpu_ns,
     });
     sample.extra = { saturated: most };
-    if (sent.why) Object.assign(sample, { valid: false, why: [sample.why, sent.why].filter(Boolean).join('; ') });
-    return sample;
+    const faults = [sample.why, most.why, sent.why].filter(Boolean);
+    return { ...sample, valid: faults.length === 0, why: faults.join('; ') };
 }
 
 export default {
@@ -115,7 +118,7 @@ export default {
     better: 'less',
     figures: {
         generator_cpu_ns_per_packet: { title: 'generator CPU a received packet', unit: 'ns', better: 'less' },
-        server_cpu_ns_per_packet: { title: 'server CPU a forwarded packet', unit: 'ns', better: 'less' },
+        floor_cpu_ns_per_packet: { title: 'the floor, CPU a forwarded packet', unit: 'ns', better: 'less' },
         fastest_server_cpu_ns_per_packet: { title: 'fastest server, CPU a forwarded packet', unit: 'ns', better: 'less' },
         headroom: { title: 'server CPU over generator CPU', unit: 'x', better: 'more' },
         packets_per_s: FIGURES.packets_per_s,
