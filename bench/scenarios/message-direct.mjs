@@ -81,7 +81,7 @@ export default {
         p99_ms: { title: 'delivery at half of that, 99 % are faster', unit: 'ms', better: 'less' },
         lost: { title: 'messages lost', unit: '', better: 'less' },
     },
-    params: { clients: 200, bytes: 300, window: 2, batch: 20, warmup: 1, seconds: 4 },
+    params: { clients: 200, bytes: 300, window: 2, batch: 20, warmup: 1, seconds: 3 },
     smoke: { clients: 10, window: 1, warmup: 1, seconds: 1 },
     repeats: 3,
     setup_s: 9,

@@ -93,7 +93,7 @@ export default {
         p99_ms: { title: 'all of a user\'s, 99 % are faster', unit: 'ms', better: 'less' },
         lost: { title: 'messages missing', unit: '', better: 'less' },
     },
-    params: { clients: 40, messages: 1000, page: 250, bytes: 300, window: 8, warmup: 1, seconds: 4 },
+    params: { clients: 40, messages: 1000, page: 250, bytes: 300, window: 8, warmup: 1, seconds: 3 },
     smoke: { clients: 4, messages: 250, window: 2, warmup: 1, seconds: 1 },
     repeats: 3,
     setup_s: 9,

@@ -47,7 +47,7 @@ export default {
     main: 'cpu_s_per_gib',
     better: 'less',
     figures,
-    params: { kib: 1024, clients: 32, mib_per_s: 100, warmup: 0.5, seconds: 3 },
+    params: { kib: 1024, clients: 32, mib_per_s: 100, warmup: 0.5, seconds: 2 },
     smoke: { clients: 4, mib_per_s: 20, warmup: 0.2, seconds: 0.5 },
     repeats: 3,
     contenders: ['ours', 'floor', 'nginx'],

@@ -44,9 +44,23 @@ afterEach(async () => {
     rmSync(ctx.dir, { recursive: true, force: true });
 });
 
+/** Processes that know of the folder: by their arguments or environment, wherever they hang in the tree (epmd). */
+function knowing(dir) {
+    const read = (file) => {
+        try {
+            return readFileSync(file, 'latin1');
+        } catch {
+            return '';
+        }
+    };
+    const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+    return pids.filter((pid) => read(`/proc/${pid}/environ`).includes(dir) || read(`/proc/${pid}/cmdline`).includes(dir));
+}
+
 /** After stop(): no process of it, no port, and nothing but logs in its folder. */
 function assertGone(pids, ports) {
     assert.deepEqual(pids.filter(isAlive), [], 'processes are left');
+    assert.deepEqual(knowing(ctx.dir), [], 'processes outside its tree are left');
     for (const number of ports) assert.deepEqual(listensOn(number), [], `port ${number} is still taken`);
     const left = readdirSync(ctx.dir).filter((name) => !name.endsWith('.log'));
     assert.deepEqual(left, [], 'files are left');
