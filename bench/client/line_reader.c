@@ -16,8 +16,9 @@ int line_reader_read(struct line_reader *r, int fd, line_fn on_line, void *arg)
     r->len += (size_t)n;
     char *start = r->data, *end;
     while ((end = memchr(start, '\n', r->len - (size_t)(start - r->data)))) {
-        if (end > start)
+        if (end > start && !r->dropping)
             on_line(arg, start, (size_t)(end - start));
+        r->dropping = false;
         start = end + 1;
     }
     r->len -= (size_t)(start - r->data);
@@ -25,5 +26,6 @@ int line_reader_read(struct line_reader *r, int fd, line_fn on_line, void *arg)
     if (r->len < sizeof(r->data))
         return OK;
     r->len = 0;
+    r->dropping = true;
     return ERR_TOO_LARGE;
 }
