@@ -114,7 +114,7 @@ static size_t build_check(struct ice_lean *i, int k, uint8_t *out)
     struct ice_lean_pair *p = &i->pair[k];
     char user[2 * ICE_MAX_CREDENTIAL + 2];
     snprintf(user, sizeof user, "%s:%s", i->remote_ufrag, i->ufrag);
-    bool nominate = i->controlling && (i->remote_lite || i->nominating == k || i->selected == k);
+    bool nominate = i->controlling && (i->nominating == k || i->selected == k);
     int n = ice_check_build_as(i->controlling, out, ICE_LEAN_MAX_OUT, p->transaction, user,
                                i->remote_pwd, PRIORITY, nominate, i->tie_breaker);
     return n > 0 ? (size_t)n : 0;
@@ -177,13 +177,13 @@ static void succeeded(struct ice_lean *i, int k, int64_t now_us)
     i->consent_us = now_us;
     if (i->state != ICE_LEAN_CHECKING)
         return;
-    bool chosen = i->controlling ? i->remote_lite || i->nominating == k : p->nominated;
+    bool chosen = i->controlling ? i->nominating == k : p->nominated;
     if (chosen) {
         select_pair(i, k, now_us);
         return;
     }
     p->next_us = INT64_MAX;
-    if (i->controlling && i->nominating < 0) { /* regular nomination: the pair once more */
+    if (i->controlling && i->nominating < 0) { /* the pair once more */
         i->nominating = k;
         random_bytes(p->transaction, sizeof p->transaction);
         p->tries = 0;

@@ -1,8 +1,8 @@
 /* The connectivity checks of one endpoint that is no ICE-lite server (RFC 8445 section 7), without
- * gathering: our one socket is the host candidate. Towards a lite end we control and nominate with
- * the first check; towards a full agent we check, answer, and nominate the first pair that works
- * (or take the one that it nominates). Consent (RFC 7675) afterwards. Pure: datagrams and the clock
- * are arguments; IPv4 only. */
+ * gathering: our one socket is the host candidate. We check, answer, and nominate the first pair
+ * that works (or take the one that the other end nominates), towards a lite end too, as a browser
+ * does: who nominates two at once can't know which of them a lite end sends to. Consent (RFC 7675)
+ * afterwards. Pure: datagrams and the clock are arguments; IPv4 only. */
 #ifndef SOTTO_BENCH_CLIENT_ICE_LEAN_H
 #define SOTTO_BENCH_CLIENT_ICE_LEAN_H
 
