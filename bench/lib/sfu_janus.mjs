@@ -14,6 +14,7 @@ export class JanusApi {
     #next = 1;
     #keepalive;
     #session;
+    #up = new Map(); // handle → {promise, resolve}
     /** Hang-ups and errors that nobody asked for, as texts. */
     complaints = [];
 
@@ -37,6 +38,7 @@ export class JanusApi {
 
     #take(frame) {
         const waiting = this.#pending.get(frame.transaction);
+        if (frame.janus === 'webrtcup') this.#upOf(frame.sender).resolve();
         if (frame.janus === 'hangup') this.complaints.push(`hangup: ${frame.reason}`);
         if (!waiting) return;
         if (frame.janus === 'ack' && !waiting.ackIsAll) return; // the answer is an event that comes later
@@ -45,6 +47,22 @@ export class JanusApi {
         const fault = frame.error?.reason ?? frame.plugindata?.data?.error;
         if (fault) waiting.reject(new Error(`Janus: ${fault}`));
         else waiting.resolve(frame);
+    }
+
+    #upOf(handle) {
+        if (!this.#up.has(handle)) {
+            const entry = {};
+            entry.promise = new Promise((resolve) => (entry.resolve = resolve));
+            this.#up.set(handle, entry);
+        }
+        return this.#up.get(handle);
+    }
+
+    /** Until Janus, too, says that the handle's peer connection is up: before that there is "no such feed". */
+    async up(handle) {
+        let timer;
+        const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`Janus: handle ${handle} is not up after ${REPLY_MS} ms`)), REPLY_MS)));
+        await Promise.race([this.#upOf(handle).promise, late]).finally(() => clearTimeout(timer));
     }
 
     /** Sends one request; resolves with its reply (the event, of those that are answered later). */
@@ -140,7 +158,7 @@ async function drive(server, api) {
 
         /** The endpoint sees all of `from` (endpoints that publish). Resolves when the answer was given. */
         async subscribe(load, ep, name, { from, link, endpoint } = {}) {
-            const [room, handle] = await Promise.all([roomOf(name), handleOf(ep)]);
+            const [room, handle] = await Promise.all([roomOf(name), handleOf(ep), ...from.map((feed) => api.up(handles.get(feed)))]);
             const offer = await api.message(handle, { request: 'join', ptype: 'subscriber', room, streams: from.map((feed) => ({ feed })) });
             const sdp = await load.answer(ep, offer.sdp, { ice: 'lean', profile: 'gcm', ...endpoint, ...(link ? { link } : {}) });
             await api.message(handle, { request: 'start' }, { type: 'answer', sdp: link ? hidden(sdp) : sdp });
