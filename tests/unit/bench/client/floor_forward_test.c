@@ -102,6 +102,19 @@ static size_t make_rtp(uint8_t *packet, uint32_t ssrc, uint16_t seq, uint32_t ts
     return (size_t)n + payload_len;
 }
 
+/* A packet that has padding already, its count byte included. */
+static int give_padded(uint16_t seq, bool marker, size_t payload_len, uint8_t padding)
+{
+    uint8_t packet[2048];
+    size_t n = make_rtp(packet, VIDEO_IN, seq, 3000, marker, payload_len);
+    memset(packet + n, 0, padding);
+    packet[n + padding - 1] = padding;
+    packet[0] |= 0x20;
+    int len = (int)n + padding;
+    assert_int_equal(srtp_protect(publisher, packet, &len), srtp_err_status_ok);
+    return floor_forward_input(f, PUBLISHER_PORT, packet, (size_t)len, 0);
+}
+
 static int give(uint32_t ssrc, uint16_t seq, uint32_t ts, bool marker, size_t payload_len,
                 int64_t now)
 {
@@ -142,6 +155,7 @@ static void check(int i, const uint8_t *data, size_t len, uint32_t ssrc, uint16_
     assert_int_equal(rtp_parse(&h, packet, (size_t)n), OK);
     assert_int_equal(h.ssrc, ssrc);
     check_offset(&h, seq);
+    assert_int_not_equal(h.ts % 120, 0); /* moved: all that go in are multiples */
     assert_int_equal(h.pt, 96);
     assert_int_equal(h.payload_len, payload_len);
     fill(want, payload_len, seq);
@@ -264,6 +278,38 @@ static void test_a_much_shorter_packet_is_the_last_of_a_train(void **state)
     assert_int_equal(m[0].packets, 2);
     check(0, m[0].data, m[0].segment, VIDEO_OUT(0), 1, 900);
     check(0, m[0].data + m[0].segment, m[0].len - m[0].segment, VIDEO_OUT(0), 2, 100);
+    tear_down();
+}
+
+static void test_padding_is_added_to_padding(void **state)
+{
+    (void)state;
+    struct floor_message m[FLOOR_POLL_MAX];
+    set_up(SRTP_AEAD_AES_128_GCM, true);
+    assert_int_equal(give_padded(1, false, 800, 20), OK);
+    assert_int_equal(give(VIDEO_IN, 2, 3000, false, 850, 0), OK);
+    assert_int_equal(give_padded(3, true, 600, 250), OK);
+    assert_int_equal(floor_forward_poll(f, m, FLOOR_POLL_MAX, 1), SUBSCRIBERS);
+    assert_int_equal(m[0].packets, 3);
+    check(0, m[0].data, m[0].segment, VIDEO_OUT(0), 1, 800);
+    check(0, m[0].data + m[0].segment, m[0].segment, VIDEO_OUT(0), 2, 850);
+    check(0, m[0].data + (size_t)2 * m[0].segment, m[0].len - (size_t)2 * m[0].segment,
+          VIDEO_OUT(0), 3, 600);
+    tear_down();
+}
+
+static void test_longer_than_any_packet(void **state)
+{
+    (void)state;
+    struct floor_message m[FLOOR_POLL_MAX];
+    set_up(SRTP_AEAD_AES_128_GCM, true);
+    assert_int_equal(give(AUDIO_IN, 1, 960, false, FLOOR_MTU, 0), OK);
+    assert_int_equal(give(VIDEO_IN, 1, 960, true, FLOOR_MTU, 0), OK);
+    assert_int_equal(floor_forward_poll(f, m, FLOOR_POLL_MAX, 1), 0);
+    size_t most = FLOOR_MTU - 20 - 16; /* with header and tag */
+    assert_int_equal(give(AUDIO_IN, 2, 960, false, most, 0), OK);
+    assert_int_equal(floor_forward_poll(f, m, FLOOR_POLL_MAX, 1), SUBSCRIBERS);
+    check(1, m[1].data, m[1].len, AUDIO_OUT(1), 2, most);
     tear_down();
 }
 
@@ -427,6 +473,8 @@ int main(void)
         cmocka_unit_test(test_a_frame_without_end_is_held_for_its_time),
         cmocka_unit_test(test_what_ends_a_train),
         cmocka_unit_test(test_a_much_shorter_packet_is_the_last_of_a_train),
+        cmocka_unit_test(test_padding_is_added_to_padding),
+        cmocka_unit_test(test_longer_than_any_packet),
         cmocka_unit_test(test_long_trains_are_cut),
         cmocka_unit_test(test_no_segments_when_segmenting_is_off),
         cmocka_unit_test(test_hostile_datagrams_change_nothing),
