@@ -20,7 +20,6 @@ export const domain = 'bench.test';
 
 /** Debian's package ships the schema that ejabberd's documentation tells one to load. */
 const SCHEMA = '/usr/share/ejabberd/sql/pg.sql';
-const LIBRARIES = '/usr/lib/x86_64-linux-gnu';
 const template = new URL('./ejabberd/ejabberd.yml', import.meta.url).pathname;
 const PASSWORD = 'bench-secret';
 
@@ -53,10 +52,16 @@ function erlangArguments(folder, sockets) {
         '-noinput', '-mnesia', 'dir', `"${join(folder, 'mnesia')}"`, '-s', 'ejabberd'];
 }
 
+/** Where Debian keeps ejabberd's modules: its own ejabberdctl knows. */
+function libraries() {
+    const text = readFileSync(program('ejabberdctl', 'ejabberd'), 'utf8');
+    return /^ERL_LIBS='?([^'\n]+)'?/m.exec(text)?.[1] ?? '/usr/lib';
+}
+
 function environment(folder) {
     return {
         HOME: folder,
-        ERL_LIBS: LIBRARIES,
+        ERL_LIBS: libraries(),
         EJABBERD_CONFIG_PATH: join(folder, 'ejabberd.yml'),
         EJABBERD_LOG_PATH: join(folder, 'log', 'ejabberd.log'),
         ERL_CRASH_DUMP_SECONDS: '0',

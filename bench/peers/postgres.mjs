@@ -19,8 +19,8 @@ import {
 const exec = promisify(execFile);
 
 export const packageName = 'postgresql';
-/** The version as Debian counts it. */
-export const version = () => packageVersion('postgresql-15').then((found) => found ?? packageVersion('postgresql'));
+/** The version as Debian counts it, of the newest one that is installed. */
+export const version = () => packageVersion(`postgresql-${/postgresql\/(\d+)\//.exec(postgresProgram('postgres'))[1]}`);
 
 /**
  * What is set beyond the defaults. The first three are what deploy/stack gives Sotto's own cluster (a Unix

@@ -1,6 +1,7 @@
 // What the peers share: where their programs are, who runs them, and folders they may write to.
 import { execFile } from 'node:child_process';
 import { accessSync, chmodSync, chownSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { BenchError } from '../lib/proc.mjs';
@@ -69,7 +70,7 @@ export function serviceUser() {
 }
 
 /** The name that the services run under (also the database's role). */
-export const serviceName = () => serviceUser()?.name ?? process.env.USER ?? 'nobody';
+export const serviceName = () => serviceUser()?.name ?? userInfo().username;
 
 /** [program, args] that runs a short command as the service user (servers: `user` of lib/proc.mjs's start). */
 export function asService(command, args) {
