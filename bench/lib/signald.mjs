@@ -19,6 +19,7 @@ const OPEN_LIMITS = {
     'auth.ticket_per_minute': 0,
     'auth.refresh_per_minute': 0,
     'calls.start_per_minute': 0,
+    'http.max_connections': 19500, // 19,000 sockets, and those who ask how it goes
     // A storm queues many queries at once; what waits longer than the default is refused and asked again.
     'postgres.max_queued': 100000,
     'postgres.query_timeout': '60s',

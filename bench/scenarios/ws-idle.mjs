@@ -30,6 +30,9 @@ function sampleOf(side, results, { used, window_s, memory, now, late }) {
     const ping = results[0].latency.ping;
     const faults = [];
     if (held < side.wanted) faults.push(`${side.wanted - held} of ${side.wanted} sockets are not open`);
+    const unanswered = results.reduce((sum, it) => sum + it.pings - it.latency.ping.count, 0);
+    // The last ones are still on their way when the window ends.
+    if (unanswered > Math.max(10, results.reduce((sum, it) => sum + it.pings, 0) / 5)) faults.push(`${unanswered} pings were not answered in time`);
     if (lost > 0) faults.push(`${lost} pings without an answer`);
     return {
         figures: {
