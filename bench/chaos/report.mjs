@@ -39,7 +39,7 @@ export function result(run) {
 export function table(outcome) {
     const out = [''];
     for (const { name, ok, text, faults } of outcome.books) {
-        out.push(`${ok ? 'ok    ' : 'not ok'}  ${name.padEnd(18)} ${text}`);
+        out.push(`${ok ? 'ok    ' : 'not ok'}  ${name.padEnd(18)} ${ok ? '' : `${faults.length} faults; else: `}${text}`);
         for (const fault of faults.slice(0, SHOWN)) out.push(`          - ${fault}`);
         if (faults.length > SHOWN) out.push(`          - and ${faults.length - SHOWN} more`);
     }
@@ -72,7 +72,7 @@ export function markdown(outcome) {
         '',
         '| book | | |',
         '|---|---|---|',
-        ...outcome.books.map((b) => `| ${b.name} | ${b.ok ? 'ok' : '**not ok**'} | ${cell(b.text)}${b.faults.length ? ` · ${b.faults.length} faults, such as: ${cell(b.faults[0].split('\n')[0])}` : ''} |`),
+        ...outcome.books.map((b) => `| ${b.name} | ${b.ok ? 'ok' : '**not ok**'} | ${b.faults.length ? `${b.faults.length} faults, such as: ${cell(b.faults[0].split('\n')[0])}; else: ` : ''}${cell(b.text)} |`),
         '',
         '## Back to well',
         '',

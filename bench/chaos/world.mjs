@@ -69,8 +69,9 @@ export class World {
         this.parts = new Parts(this.stack, { sfud: { SOTTO_SFU_LINK_PORT: String(this.relays.link.port) } });
         await this.parts.stop('sfud');
         await this.parts.start('sfud');
-        const linked = await poll(async () => (await this.metric('sotto_sfu_nodes')) > 0 && this.relays.link.open === 1, 10_000);
-        if (!linked) throw new Error('sfud did not come by the relay of the control link');
+        let nodes = null;
+        const linked = await poll(async () => (nodes = await this.metric('sotto_sfu_nodes')) > 0 && this.relays.link.open > 0, 15_000);
+        if (!linked) throw new Error(`sfud did not come by the relay of the control link: ${nodes} nodes, ${this.relays.link.open} connections\n${this.log('sfud').slice(-1500)}`);
     }
 
     async fill(users, tell) {
