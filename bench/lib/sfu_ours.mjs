@@ -72,8 +72,11 @@ function drive(signald, sfud, port) {
         },
 
         async stop() {
-            await sfud.stop();
-            signald.close();
+            try {
+                await sfud.stop();
+            } finally {
+                signald.close();
+            }
         },
     };
 }
