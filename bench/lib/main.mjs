@@ -6,6 +6,7 @@ import { UsageError, parse, unknown, usage } from './args.mjs';
 import { compareAll, regressions } from './compare.mjs';
 import * as history from './history.mjs';
 import { ROOT, commitOf, hostOf, packageVersion, placement } from './host.mjs';
+import { installModules } from './modules.mjs';
 import { contendersOf, paramsOf } from './params.mjs';
 import { BenchError } from './proc.mjs';
 import { clock, makeProgress } from './progress.mjs';
@@ -19,14 +20,6 @@ const PACKAGES = ['janus', 'ejabberd', 'nginx-light', 'libvips-tools', 'coturn',
 
 const out = (text) => process.stdout.write(`${text}\n`);
 const err = (text) => process.stderr.write(`${text}\n`);
-
-/** node_modules of what the scenarios are made of; does nothing when they are there. */
-function installModules() {
-    for (const dir of ['bench', 'tests']) {
-        const { status } = spawnSync(join(ROOT, 'deploy/npm-install'), [join(ROOT, dir)], { stdio: ['ignore', 2, 2] });
-        if (status !== 0) throw new BenchError(`npm packages of ${dir}/ are missing`, `deploy/npm-install ${dir} says why`);
-    }
-}
 
 /** Builds the servers and the load programs unless a folder was named; returns the folder. */
 async function buildDir(options) {
@@ -144,6 +137,7 @@ export async function main(argv) {
 async function run(argv, abort) {
     const options = parse(argv);
     if (options.help) return out(usage()), 0;
+    installModules();
     const loaded = await loadScenarios(process.env.SOTTO_BENCH_SCENARIOS);
     if (options.list && options.json) {
         for (const s of loaded.scenarios) out(JSON.stringify({ scenario: s.name, title: s.title, waits_for: s.waitsFor, contenders: contendersOf(s), params: s.params }));
@@ -155,7 +149,6 @@ async function run(argv, abort) {
     }
     const scenarios = chosen(loaded, options);
     const plan = fitted(scenarios, options); // a wrong name is told before anything is built
-    installModules();
     const build = await buildDir(options);
     process.env.SOTTO_TEST_BUILD = build; // deploy/stack takes its servers from there, too
     const cpus = placement();

@@ -1,8 +1,6 @@
 // bench/report's command line.
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import * as history from './history.mjs';
-import { ROOT } from './host.mjs';
+import { installModules } from './modules.mjs';
 import { checkAll, writeAll } from './report.mjs';
 
 const USAGE = 'bench/report [--check]: writes the page, the plots and the figures in README.md and docs/capacity.md from the newest history';
@@ -19,8 +17,6 @@ async function write() {
         console.error('no run is kept in docs/bench/history yet: make bench, or bench/run SCENARIO --save');
         return 1;
     }
-    const installed = spawnSync(join(ROOT, 'deploy/npm-install'), [join(ROOT, 'bench')], { stdio: ['ignore', 2, 2] });
-    if (installed.status !== 0) return 1;
     for (const file of await writeAll()) console.log(`written ${file}`);
     return 0;
 }
@@ -33,6 +29,7 @@ export async function main(argv) {
     }
     if (argv[0] === '--help' || argv[0] === '-h') return console.log(USAGE), 0;
     try {
+        installModules();
         return argv[0] === '--check' ? await check() : await write();
     } catch (error) {
         console.error(`bench/report: ${error.name === 'BenchError' ? error.message : error.stack}`);
