@@ -59,7 +59,7 @@ export default {
     headline: 'm1',
     measure,
     fairness: [
-        'nginx acknowledges without fsync and checks no sum: after a power cut its files may be gone. The floor syncs file and folder; Sotto will do both and check SHA-256.',
+        'nginx acknowledges without fsync and checks no sum: after a power cut its files may be gone. The floor syncs file and folder but checks no sum; Sotto will do both.',
         'Plain HTTP over the loopback; what the disk does is not in the CPU figure, but its speed is in the latencies.',
         'nginx puts a body into a temporary file first and renames it: one copy in memory, as the others do.',
     ],
