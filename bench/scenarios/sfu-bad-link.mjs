@@ -53,9 +53,9 @@ export default {
         latency_p99_ms: { ...FIGURES.latency_p99_ms, title: 'latency with the link\'s, 99 of 100' },
         packets_per_s: FIGURES.packets_per_s,
     },
-    params: { subscribers: 20, seconds: 8, warmup: 3, loss: 0.05, delay_ms: 50, jitter_ms: 20, reorder: 0.01 },
+    params: { subscribers: 20, seconds: 6, warmup: 3, loss: 0.05, delay_ms: 50, jitter_ms: 20, reorder: 0.01 },
     smoke: { subscribers: 3, seconds: 2, warmup: 1 },
-    repeats: 3,
+    repeats: 2,
     contenders: ['ours', 'janus', 'janus-installed'],
     measure,
     fairness: [

@@ -32,6 +32,7 @@ export default {
     smoke: { subscribers: 5, seconds: 1, warmup: 0.5 },
     repeats: 3,
     contenders: ['ours', 'floor', 'janus', 'janus-installed'],
+    mayFail: ['janus-installed'], // a hundred threads on one core may not keep up: then it has no ratio, and the page says so
     measure,
     fairness: FAIRNESS,
 };
