@@ -2,9 +2,10 @@
  * source, a receiver. Thousands live on one loop: they share a certificate, the receive buffers,
  * the Opus packets and one timer (a timerfd: microseconds, where libuv's timers are whole
  * milliseconds); what isn't a source's is rounded up to a tick of 5 ms so that many are served in
- * one turn. Nothing is allocated a packet. A connected endpoint takes about 71 KiB (measured; most
- * is OpenSSL's association), and a sender with its receiver of two streams 71 KiB more together.
- * Own thread only. */
+ * one turn, and while media comes sockets are looked at every 2 ms only (latencies are by the
+ * kernel's time of arrival). Nothing is allocated a packet. A connected endpoint takes about 71 KiB
+ * (measured; most is OpenSSL's association), and a sender with its receiver of two streams 71 KiB
+ * more together. Own thread only. */
 #ifndef SOTTO_BENCH_CLIENT_ENDPOINT_H
 #define SOTTO_BENCH_CLIENT_ENDPOINT_H
 

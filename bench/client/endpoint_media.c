@@ -106,8 +106,9 @@ static void look_for_media(struct endpoint *e, uint8_t pt, int64_t now_us)
         if (!(e->media_pending & 1u << k) || !(e->kind_pts[k][pt >> 6] >> (pt & 63) & 1))
             continue;
         e->media_pending &= ~(1u << k);
-        e->handler.media(e->arg, e, (enum media_kind)k, now_us - e->connected_us,
-                         now_us - e->answer_us);
+        /* It may have arrived before we came round to the handshake's end. */
+        int64_t us = now_us > e->connected_us ? now_us - e->connected_us : 0;
+        e->handler.media(e->arg, e, (enum media_kind)k, us, now_us - e->answer_us);
     }
 }
 
