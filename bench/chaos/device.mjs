@@ -81,8 +81,14 @@ export class Device {
         this.deviceId = deviceId;
     }
 
+    /** Renews the tokens; those who want that at the same time share it, as a token can be spent only once. */
+    refresh() {
+        this.refreshing ??= this.#refreshOnce().finally(() => (this.refreshing = null));
+        return this.refreshing;
+    }
+
     /** Spends the refresh token. When the answer is lost the token may be spent: then only a login helps (reuse is strict). */
-    async refresh() {
+    async #refreshOnce() {
         const spent = this.refreshToken;
         this.refreshToken = null;
         try {

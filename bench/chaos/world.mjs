@@ -17,11 +17,13 @@ const GRACE_S = 20;
 
 /**
  * What differs from the defaults of `sottoctl config init`, and why: everybody comes from one address here, so the limits
- * of an address are off; a ring and the grace are shorter so that missed calls and lost people fit into a run.
+ * of an address are off; a ring, the grace and access tokens are shorter so that missed calls, lost people and expired
+ * tokens fit into a run.
  */
 const SETTINGS = {
     'auth.dev_mode': 'no',
     'auth.bcrypt_cost': '12',
+    'auth.access_ttl': '3m',
     'auth.register_per_hour': '0',
     'auth.login_per_minute': '0',
     'auth.login_account_per_minute': '0',
