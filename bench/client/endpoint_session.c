@@ -121,6 +121,8 @@ static void start_dtls(struct endpoint *e, int64_t now_us)
 void endpoint_dtls(struct endpoint *e, const uint8_t *data, size_t len,
                    const struct sockaddr_in *from, int64_t now_us)
 {
+    if (e->state != ENDPOINT_CONNECTED)
+        e->host->setup_us = now_us;
     if (!e->dtls && e->described && !e->agreed.dtls_client && e->state == ENDPOINT_CONNECTING) {
         if (!e->has_peer && from) { /* they nominated and began before we heard of it */
             e->peer = *from;
@@ -176,6 +178,8 @@ void endpoint_stun(struct endpoint *e, const uint8_t *data, size_t len,
         from = &e->peer;
     else if (e->relay && from->sin_port != htons((uint16_t)relay_port(e->relay)))
         return;
+    if (e->state != ENDPOINT_CONNECTED)
+        e->host->setup_us = now_us;
     size_t n = ice_lean_input(&e->ice, data, len, from, out, now_us);
     if (n > 0)
         endpoint_transmit_to(e, out, n, from);
@@ -273,6 +277,7 @@ static int put_link(struct endpoint *e, const struct endpoint_link *link)
     int r = relay_new(&e->relay, e->host->loop, &server, &link->up, &link->down);
     if (r != OK)
         return r;
+    e->host->has_links = true;
     e->ice.n = 0; /* nor anybody who checked us from elsewhere */
     a->n_candidates = 1;
     a->candidate[0].address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -285,7 +290,7 @@ static int begin(struct endpoint *e, const char *sdp, size_t len, const struct e
 {
     struct sdp_client_agreed *a = &e->agreed;
     int64_t now = clock_mono_us();
-    e->answer_us = now;
+    e->answer_us = e->host->setup_us = now;
     e->state = ENDPOINT_CONNECTING;
     if (e->nice)
         return nice_peer_remote(e->nice, a->ufrag, a->pwd, sdp, len);

@@ -68,8 +68,9 @@ static int64_t due_of(const struct endpoint *e)
     int64_t due = endpoint_session_deadline(e);
     if (e->receiver && receiver_deadline(e->receiver) < due)
         due = receiver_deadline(e->receiver);
+    int64_t tick = e->host->calm ? ENDPOINT_CALM_US : ENDPOINT_TICK_US;
     if (due != INT64_MAX)
-        due = (due + ENDPOINT_TICK_US - 1) / ENDPOINT_TICK_US * ENDPOINT_TICK_US;
+        due = (due + tick - 1) / tick * tick;
     if (e->source && source_deadline(e->source) < due)
         due = source_deadline(e->source);
     return due;
@@ -140,16 +141,20 @@ static void on_timer(uv_poll_t *p, int status, int events)
 
 /* A receiver that wakes at the first packet of a frame finds the others not there yet: it would pay
  * a wake-up and a system call a packet, and so would the server that is measured. While media
- * comes, the loop rests before it looks again, but for what is due to be sent. Latencies don't
- * suffer: they are taken by the kernel's time of arrival. */
+ * comes, the loop rests before it looks again, but for what is due to be sent; briefly while
+ * anybody connects or bad links are simulated. Latencies don't suffer: they are taken by the
+ * kernel's time of arrival. What is asked for again waits a little longer, as a browser's NACKs do
+ * (it looks every 20 ms). */
 static void on_pause(uv_prepare_t *p)
 {
     struct endpoint_host *h = p->data;
     if (!h->media_came)
         return;
     h->media_came = false;
-    int64_t left = h->armed_us - clock_mono_us();
-    int64_t us = left < ENDPOINT_PAUSE_US ? left : ENDPOINT_PAUSE_US;
+    int64_t now = clock_mono_us(), left = h->armed_us - now;
+    h->calm = !h->has_links && now - h->setup_us > ENDPOINT_SETUP_US;
+    int64_t most = h->calm ? ENDPOINT_PAUSE_US : ENDPOINT_BRISK_US;
+    int64_t us = left < most ? left : most;
     if (us > 0)
         nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
 }
