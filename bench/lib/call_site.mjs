@@ -122,6 +122,7 @@ export class CallSite {
         const [a, b] = this.people;
         const since = now();
         const started = ask(a.socket, 'call_start', { ...target, media: 'video' });
+        started.catch(() => {}); // awaited below, but for the case that nothing rings
         const { data: incoming } = await b.socket.event('incoming_call', () => true, REPLY_MS);
         const ring_ms = now() - since;
         const call = await started;

@@ -1,4 +1,6 @@
 // Says on stderr what goes on: one live line on a terminal, a line a step elsewhere. Never a word on stdout.
+/** Where nobody watches: lines that differ in numbers only come at most so often. */
+const COUNTING_MS = 5000;
 const FRAMES = [...'⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'];
 
 /** 75 → "1:15" */
@@ -11,6 +13,15 @@ export function makeProgress({ stream = process.stderr, estimate = null } = {}) 
     let line = '';
     let frame = 0;
     let last = '';
+    let counted = { shape: '', at: 0 };
+    /** Does it only count on from the line before, and was that just now? */
+    const countsOn = (where, text) => {
+        const shape = `${where.k} ${text.replace(/\d+/g, '#')}`;
+        const now = Date.now();
+        if (/\d+ of \d+/.test(text) && shape === counted.shape && now - counted.at < COUNTING_MS) return true;
+        counted = { shape, at: now };
+        return false;
+    };
     const elapsed = () => (Date.now() - started) / 1000;
     const total = () => (estimate ? ` of about ${clock(estimate)}` : '');
     const draw = () => {
@@ -28,7 +39,7 @@ export function makeProgress({ stream = process.stderr, estimate = null } = {}) 
             const variant = where.variant ? ` ${where.variant}` : '';
             line = `${where.scenario}  ${where.k}/${where.n}  ${where.contender}${variant}, repeat ${where.repeat} of ${where.repeats}: ${text}`;
             if (live && !text.startsWith('does not count')) draw();
-            else if (line !== last) clear(), stream.write(`  ${clock(elapsed())}  ${line}\n`);
+            else if (line !== last && !(!live && countsOn(where, text))) clear(), stream.write(`  ${clock(elapsed())}  ${line}\n`);
             last = line;
         },
         /** Takes the live line away so that something can be printed; the next step brings it back. */

@@ -7,6 +7,15 @@ const REPLY_MS = 20_000;
 /** Behind a link the server must not know the client's own address, or it would go there past the link. */
 const hidden = (sdp) => sdp.replace(/^a=candidate:.*\r?\n/gm, '');
 
+/**
+ * A refusal belongs to whoever waits for it; when nobody does any more (the measurement was cut short meanwhile), it must not
+ * end the process.
+ */
+const owned = (promise) => {
+    promise.catch(() => {});
+    return promise;
+};
+
 /** The Janus API: one session, many handles; requests are matched to replies by their transaction. */
 export class JanusApi {
     #ws;
@@ -32,7 +41,10 @@ export class JanusApi {
     }
 
     #fail(why) {
-        for (const { reject } of this.#pending.values()) reject(new Error(why));
+        for (const { reject, timer } of this.#pending.values()) {
+            clearTimeout(timer);
+            reject(new Error(why));
+        }
         this.#pending.clear();
     }
 
@@ -70,13 +82,14 @@ export class JanusApi {
         const transaction = `t${this.#next++}`;
         const session = this.#session ? { session_id: this.#session } : {};
         this.#ws.send(JSON.stringify({ ...members, ...session, transaction }));
-        return new Promise((resolve, reject) => {
+        const reply = new Promise((resolve, reject) => {
             const timer = setTimeout(() => {
                 this.#pending.delete(transaction);
                 reject(new Error(`Janus did not answer ${members.janus} ${members.body?.request ?? ''} in ${REPLY_MS} ms`));
             }, REPLY_MS);
             this.#pending.set(transaction, { resolve, reject, timer, ackIsAll });
         });
+        return owned(reply);
     }
 
     async attach() {
@@ -84,9 +97,9 @@ export class JanusApi {
     }
 
     /** A message to the plugin's handle: {data, sdp}. */
-    async message(handle_id, body, jsep) {
-        const frame = await this.request({ janus: 'message', handle_id, body, ...(jsep ? { jsep } : {}) });
-        return { data: frame.plugindata?.data, sdp: frame.jsep?.sdp };
+    message(handle_id, body, jsep) {
+        const reply = this.request({ janus: 'message', handle_id, body, ...(jsep ? { jsep } : {}) });
+        return owned(reply.then((frame) => ({ data: frame.plugindata?.data, sdp: frame.jsep?.sdp })));
     }
 
     detach(handle_id) {
@@ -135,7 +148,7 @@ async function drive(server, api) {
         return data.room;
     };
     const roomOf = (name) => {
-        if (!rooms.has(name)) rooms.set(name, makeRoom());
+        if (!rooms.has(name)) rooms.set(name, owned(makeRoom()));
         return rooms.get(name);
     };
     const handleOf = async (ep) => {

