@@ -1,6 +1,7 @@
 #include "bench/client/histogram.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "lib/base/err.h"
@@ -28,29 +29,15 @@ static int64_t top_of(size_t b)
     return ((step + 1) << shift) - 1;
 }
 
-static void add_n(struct histogram *h, int64_t value_us, uint32_t n)
+void histogram_add(struct histogram *h, int64_t value_us)
 {
     if (value_us < 0)
         value_us = 0;
-    h->bucket[bucket_of(value_us)] += n;
-    h->count += n;
-    h->sum_us += (uint64_t)value_us * n;
+    h->bucket[bucket_of(value_us)]++;
+    h->count++;
+    h->sum_us += (uint64_t)value_us;
     if (value_us > h->max_us)
         h->max_us = value_us;
-}
-
-void histogram_add(struct histogram *h, int64_t value_us)
-{
-    add_n(h, value_us, 1);
-}
-
-void histogram_add_corrected(struct histogram *h, int64_t value_us, int64_t interval_us)
-{
-    add_n(h, value_us, 1);
-    if (interval_us <= 0)
-        return;
-    for (int64_t v = value_us - interval_us; v >= interval_us; v -= interval_us)
-        add_n(h, v, 1);
 }
 
 void histogram_merge(struct histogram *into, const struct histogram *from)
@@ -79,6 +66,34 @@ int64_t histogram_quantile(const struct histogram *h, double q)
     return h->max_us;
 }
 
+/* Half of the points up to the median and its surroundings, half into the tail. */
+static double share_of(int i)
+{
+    if (i == CDF_POINTS)
+        return 1;
+    return i <= CDF_POINTS / 2 ? 0.045 * i : 1.0 - 0.1 / (double)(1 << ((i - 20) / 2));
+}
+
+/* A value that several shares have stands once, with the largest of them: so many don't exceed it.
+ * Returns the length. */
+static int put_cdf(const struct histogram *h, char *dst, size_t cap)
+{
+    int len = 0;
+    bool first = true;
+    for (int i = 1; h->count > 0 && i <= CDF_POINTS; i++) {
+        int64_t v = histogram_quantile(h, share_of(i));
+        if (i < CDF_POINTS && histogram_quantile(h, share_of(i + 1)) == v)
+            continue;
+        int n = snprintf(dst + len, cap - (size_t)len, "%s[%" PRId64 ",%.5f]", first ? "" : ",", v,
+                         share_of(i));
+        if (n < 0 || (size_t)n >= cap - (size_t)len)
+            return ERR_TOO_LARGE;
+        len += n;
+        first = false;
+    }
+    return len;
+}
+
 int histogram_json(const struct histogram *h, char *dst, size_t cap)
 {
     int len = snprintf(dst, cap,
@@ -89,20 +104,10 @@ int histogram_json(const struct histogram *h, char *dst, size_t cap)
                        histogram_quantile(h, 0.99), histogram_quantile(h, 0.999), h->max_us);
     if (len < 0 || (size_t)len >= cap)
         return ERR_TOO_LARGE;
-    int64_t last = -1;
-    for (int i = 1; h->count > 0 && i <= CDF_POINTS; i++) {
-        /* Half of the points up to the median and its surroundings, half into the tail. */
-        double q = i <= CDF_POINTS / 2 ? 0.045 * i : 1.0 - 0.1 / (double)(1 << ((i - 20) / 2));
-        int64_t v = i == CDF_POINTS ? h->max_us : histogram_quantile(h, q);
-        if (v == last)
-            continue;
-        int n = snprintf(dst + len, cap - (size_t)len, "%s[%" PRId64 ",%.5f]", last < 0 ? "" : ",",
-                         v, i == CDF_POINTS ? 1.0 : q);
-        if (n < 0 || (size_t)n >= cap - (size_t)len)
-            return ERR_TOO_LARGE;
-        len += n;
-        last = v;
-    }
+    int points = put_cdf(h, dst + len, cap - (size_t)len);
+    if (points < 0)
+        return points;
+    len += points;
     int n = snprintf(dst + len, cap - (size_t)len, "]}");
     if (n < 0 || (size_t)n >= cap - (size_t)len)
         return ERR_TOO_LARGE;

@@ -19,15 +19,12 @@ struct histogram {
 
 /* Negative values count as 0, too large ones as the largest. */
 void histogram_add(struct histogram *h, int64_t value_us);
-/* Corrected for coordinated omission: a closed loop that asks every interval_us and was held up for
- * value_us left out the questions it could not ask; they are added as value - interval, value - 2
- * intervals, … An interval of 0 corrects nothing. */
-void histogram_add_corrected(struct histogram *h, int64_t value_us, int64_t interval_us);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 /* The value that the share q (0..1) of all doesn't exceed; 0 when empty. */
 int64_t histogram_quantile(const struct histogram *h, double q);
 /* Appends {"count":…,"mean":…,"p50":…,"p90":…,"p99":…,"p99.9":…,"max":…,"cdf":[[us,share],…]} to
- * dst (0-ended; at most 40 points of the CDF); returns the length, or ERR_TOO_LARGE. */
+ * dst (0-ended; at most 40 points of the CDF, the last one [max,1]); returns the length, or
+ * ERR_TOO_LARGE. */
 int histogram_json(const struct histogram *h, char *dst, size_t cap);
 
 #endif

@@ -124,7 +124,8 @@ const READ = `## How to read this
 - **Valid**: a repeat doesn't count when the generator's busiest thread used more than 90 % of a core, when packets or
   answers were lost or wrong where none may be, or when not everyone was connected. A contender counts when more than half of
   its repeats do. What doesn't count is told, and has no ratio.
-- **Latency** is corrected for coordinated omission where a closed loop asks; open loops (media) need no correction.
+- **Latency** counts from when a packet, message, call or transfer was due, wherever the load is an open loop: a server that
+  is slow leaves nothing out. Where a closed loop asks (recoveries, transfers without a rate), it is what was asked that is timed.
 - **CPU** is user and system time from /proc, of all processes of the server, its database beside it where it has one.`;
 
 const NOT = `## What these figures are not
