@@ -181,11 +181,11 @@ static void op_plain(struct turn_load *t, const cJSON *o, struct json_errors *e)
 static void op_close(struct turn_load *t)
 {
     int64_t now = clock_mono_us();
-    bool turn = t->streams.n > 0 && t->streams.pairs[0].turn;
+    size_t n = 0; /* pairs with an allocation: none without TURN, the first when not all opened */
     t->streams.schedule.on = false;
-    for (size_t i = 0; turn && i < t->streams.n; i++)
-        turn_client_close(t->streams.pairs[i].turn, now);
-    if (turn && !settle(t, t->streams.n, now + OPEN_US))
+    for (; n < t->streams.n && t->streams.pairs[n].turn; n++)
+        turn_client_close(t->streams.pairs[n].turn, now);
+    if (n > 0 && !settle(t, n, now + OPEN_US))
         complain("the server doesn't take all allocations back");
     else
         say("{\"ev\":\"closed\"}");

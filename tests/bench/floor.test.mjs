@@ -122,6 +122,13 @@ describe('the sink', () => {
         assert.equal(stats.bytes, stats.received * 300);
         assert.ok(stats.received < 0.75 * stats.sent, 'the third pair is not forwarded');
     });
+
+    test('an opening that failed half way can be closed', async () => {
+        const turn = await startLines('sotto-load-turn', []);
+        const accounts = [{ username: 'a', credential: 'b' }, { username: '' }];
+        await assert.rejects(turn.ask({ op: 'open', server: '127.0.0.1:9', pairs: 3, accounts }));
+        assert.equal((await turn.ask({ op: 'close' })).ev, 'closed');
+    });
 });
 
 describe('the streams through TURN', () => {
