@@ -120,7 +120,8 @@ const READ = `## How to read this
 - **Contenders** take turns: each repeat measures all of them, in rotated order, so that what disturbs the machine for a
   minute disturbs each of them in turn. Figures are medians over the repeats that count.
 - **Noise** is half the range over the repeats of our main figure over the floor's (of the figure itself where there is no
-  floor), as a share of the median, and never stated below 5 %. Smaller differences between two runs are no differences.
+  floor), as a share of the median, and never stated below 5 %; 15 % where it was
+  measured once. Smaller differences between two runs are no differences.
 - **Valid**: a repeat doesn't count when the generator's busiest thread used more than 90 % of a core, when packets or
   answers were lost or wrong where none may be, or when not everyone was connected. A contender counts when more than half of
   its repeats do. What doesn't count is told, and has no ratio.

@@ -25,6 +25,9 @@ const OPEN_LIMITS = {
     'postgres.query_timeout': '60s',
 };
 
+/** What a scenario on this signald has to say of that. */
+export const LIFTED = 'Sotto\'s limits a user and address, and on how many queries may wait for the database, are lifted: all users come from one address here. ejabberd has no such limits set either.';
+
 /** section.key → value as an ini text. */
 function iniOf(settings) {
     const sections = new Map();

@@ -19,6 +19,9 @@ export function spread(values) {
 /** Below this a difference between two runs is never called a change. */
 export const MIN_NOISE = 0.05;
 
+/** What was measured once has no spread, so more is allowed for. */
+export const NOISE_ONCE = 0.15;
+
 /** ours/theirs for each repeat in which both have a value above 0: what disturbed the machine then disturbed both. */
 export function pairedRatios(ours, theirs) {
     const ratios = [];
@@ -30,11 +33,11 @@ export function pairedRatios(ours, theirs) {
 
 /**
  * The noise of a scenario: the spread, over repeats, of our main figure normalised by the floor's of the same repeat
- * (of the figure itself where there is no floor), and never less than MIN_NOISE.
+ * (of the figure itself where there is no floor), and never less than MIN_NOISE; NOISE_ONCE where there is one repeat only.
  */
 export function noiseOf(main, floor) {
     const paired = floor ? pairedRatios(main, floor) : [];
-    return Math.max(MIN_NOISE, spread(paired.length > 1 ? paired : main) ?? 0);
+    return Math.max(MIN_NOISE, spread(paired.length > 1 ? paired : main) ?? NOISE_ONCE);
 }
 
 /** The value with the median main figure stands for its repeats where values can't be averaged (histograms). */

@@ -1,9 +1,13 @@
 import * as floor from '../lib/call_floor.mjs';
 import { cpuClock, generatorOf, openSockets } from '../lib/signal_load.mjs';
 import { rssOf } from '../lib/proc.mjs';
+import { LIFTED } from '../lib/signald.mjs';
 
-/** What "sustained" means: 99 of 100 calls ring within this. */
-const LIMIT_US = 1_000_000;
+/**
+ * What "sustained" means: 99 of 100 calls ring within this. Much less than a step of the search lasts: a queue that grows for
+ * a whole step must not fit into it.
+ */
+const LIMIT_US = 200_000;
 
 async function calls(load, rate, seconds) {
     load.send({ op: 'calls', rate, seconds });
@@ -104,7 +108,7 @@ async function measureFloor(ctx) {
 export default {
     name: 'call-churn',
     title: 'Calls come and go',
-    about: 'Pairs of users call each other at a steady rate: start, ring, accept, hang up, the end seen and acknowledged by both; then the highest rate at which 99 of 100 calls ring within a second.',
+    about: 'Pairs of users call each other at a steady rate: start, ring, accept, hang up, the end seen and acknowledged by both; then the highest rate at which 99 of 100 calls ring, and are accepted, within 0.2 s.',
     waitsFor: null,
     unit: 'call',
     main: 'cpu_us_per_call',
@@ -118,13 +122,16 @@ export default {
         accept_p99_us: { title: 'from accept to accepted, 99 of 100', unit: 'µs', better: 'less' },
         sustained_calls_per_s: { title: 'highest rate that rings in time', unit: 'calls/s', better: 'more' },
     },
-    params: { pairs: 300, rate: 60, seconds: 6, warmup: 2, search: 2 },
+    params: { pairs: 300, rate: 60, seconds: 6, warmup: 2, search: 3 },
     smoke: { pairs: 10, rate: 10, seconds: 1, warmup: 0, search: 0 },
-    repeats: 3,
+    repeats: 2,
     setup_s: 12,
     contenders: ['ours', 'floor'],
     measure: (contender, ctx) => (contender === 'floor' ? measureFloor(ctx) : measureOurs(ctx)),
     fairness: [
+        LIFTED,
+        'Each rate of the search is held for 3 s only: a queue that grows by less than 7 % of the calls is not seen in that time.',
+        'The floor\'s CPU has pgbench\'s connecting and preparing in it, once in the window; ours has its connections already.',
         'The floor is the SQL of a call\'s life (the same eight statements with the same functions, a commit each) by pgbench on the same cluster settings: what is left between it and ours are sockets, JSON, the call machine and what signald asks besides.',
         'pgbench waits for each answer on its connection; signald keeps statements of many calls under way on one (pipeline mode), which lets PostgreSQL answer more of them a wakeup.',
         'signald and database share one core; the highest rate is the highest of that one core.',

@@ -78,7 +78,7 @@ export default {
         cpu_ms_per_call: { title: 'CPU of signald, sfud and coturn a call', unit: 'ms', better: 'less' },
         database_cpu_ms_per_call: { title: 'CPU of PostgreSQL a call', unit: 'ms', better: 'less' },
     },
-    params: { calls: 20, path: 'p2p' },
+    params: { calls: 10, path: 'p2p' },
     smoke: { calls: 2 },
     repeats: 2,
     setup_s: 12,
@@ -91,6 +91,7 @@ export default {
     headline: 'p2p',
     measure,
     fairness: [
+        'The people\'s WebSockets are the driver\'s (JavaScript), on the load client\'s core: their time is in ours and not in the floor\'s.',
         'The floor is the same two endpoints given each other\'s descriptions in the driver: no server, no ring, a direct path in every variant. The rest is what signaling, relay and SFU add.',
         'Endpoints are libnice\'s agents, which gather all candidates before they speak; a browser that trickles hears and sees earlier.',
         'The endpoints use TURN by UDP only, which tells them their reflexive address too: libnice asks STUN servers in a way that our coturn does not answer (RFC 3489, without the magic cookie), and would wait for it. Browsers do not.',

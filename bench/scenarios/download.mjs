@@ -36,7 +36,7 @@ export default {
     figures,
     params: { kib: 1024, files: 64, clients: 32, mib_per_s: 500, warmup: 0.5, seconds: 2 },
     smoke: { files: 4, clients: 4, mib_per_s: 50, warmup: 0.2, seconds: 0.5 },
-    repeats: 3,
+    repeats: 2,
     contenders: ['ours', 'floor', 'nginx'],
     variants: [
         { key: 'k64', params: { kib: 64, files: 256, mib_per_s: 250 } },

@@ -102,7 +102,7 @@ export default {
     },
     params: { users: 50, rate: 2, seconds: 10, cost: 12 },
     smoke: { users: 4, rate: 4, seconds: 1 },
-    repeats: 3,
+    repeats: 2,
     setup_s: 4,
     contenders: ['ours', 'floor'],
     measure: (contender, ctx) => (contender === 'floor' ? measureFloor(ctx) : measureOurs(ctx)),

@@ -83,11 +83,12 @@ export default {
     },
     params: { clients: 200, bytes: 300, window: 2, batch: 20, warmup: 1, seconds: 3 },
     smoke: { clients: 10, window: 1, warmup: 1, seconds: 1 },
-    repeats: 3,
+    repeats: 2,
     setup_s: 9,
     contenders: ['ours', 'floor', 'floor-single', 'ejabberd'],
     measure,
     fairness: [
+        'The floor\'s CPU has the begin of pgbench\'s connections in it; servers have theirs before the window.',
         'Server and database share the server core; PostgreSQL has the same settings for all, with fsync and synchronous_commit on.',
         'ejabberd commits the sender\'s copy before it routes and the receiver\'s copy before it delivers, one commit each. But it delivers and acknowledges also when a copy could not be stored: what arrived is no proof of what is kept.',
         'ejabberd archives a message twice, as text in XML with four indexes each; Sotto\'s floor is one message row and one inbox row.',

@@ -49,7 +49,7 @@ export default {
     figures,
     params: { kib: 1024, clients: 32, mib_per_s: 100, warmup: 0.5, seconds: 2 },
     smoke: { clients: 4, mib_per_s: 20, warmup: 0.2, seconds: 0.5 },
-    repeats: 3,
+    repeats: 2,
     contenders: ['ours', 'floor', 'nginx'],
     variants: [
         { key: 'k64', params: { kib: 64, mib_per_s: 20 } },
