@@ -44,8 +44,10 @@ function latencyOf(folder) {
  */
 export async function run(ctx, db, script, { variables = {}, clients = 20, rate = 0, seconds }) {
     const folder = privateFolder(ctx, 'pgbench', 0o755);
+    // A copy: the clone may lie where the service user may not read.
+    const copy = writeForService(join(folder.path, script), readFileSync(join(floors, script), 'utf8'), 0o644);
     const [cmd, args] = db.pgbenchCommand([
-        '-n', '-M', 'prepared', '-f', join(floors, script), '-c', clients, '-j', 1, '-T', Math.max(1, Math.round(seconds)), '-l', '--log-prefix', join(folder.path, 'log'),
+        '-n', '-M', 'prepared', '-f', copy, '-c', clients, '-j', 1, '-T', Math.max(1, Math.round(seconds)), '-l', '--log-prefix', join(folder.path, 'log'),
         ...(rate > 0 ? ['-R', Math.round(rate)] : []), ...Object.entries(variables).flatMap(([key, value]) => ['-D', `${key}=${value}`]),
     ]);
     const file = writeForService(join(folder.path, 'run.sh'), `#!/bin/sh\n${[cmd, ...args].map(quote).join(' ')} || exit 9\ntimes\n`, 0o755);
