@@ -5,7 +5,8 @@
  * a new ticket by HTTP, a socket with its cursor, `connected`, `synced`; XMPP resumes its session.
  * A try that fails is repeated after the SDK's backoff (full jitter below 0.5 s, doubled each time,
  * at most 20 s, and never sooner than the server asked for); with "sdk" true the first try waits
- * so, too. When all are back: {"ev":"back"}. The time of a socket runs from its loss to `synced`.
+ * so, too. When all are back: {"ev":"back"}. The time of a socket runs from its loss to `synced`;
+ * one that is lost again is no longer back, and has a second, longer time when it is.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ enum { BASE_US = 500000, MOST_US = 20000000, TURN_US = 10000 };
 struct due {
     int64_t at_us; /* 0: not waiting */
     bool counted;  /* lost in this storm and not back yet */
+    bool was_back; /* in this storm, at least once */
     int tries;
 };
 
@@ -29,7 +31,7 @@ struct storm {
     bool on, sdk;
     int lost, back, waiting;
     int64_t begun_us, half_us, most_us, all_us;
-    uint64_t tries, failures, dropped_again;
+    uint64_t tries, failures, lost_again;
     struct histogram time;
 };
 
@@ -83,8 +85,13 @@ static void on_gone(struct peer *p, int code, const char *why)
     if (!d->counted) {
         d->counted = true;
         d->tries = 0;
-        p->lost_us = clock_mono_us();
-        t->lost++;
+        if (d->was_back) { /* its time goes on from its first loss */
+            t->back--;
+            t->lost_again++;
+        } else {
+            p->lost_us = clock_mono_us();
+            t->lost++;
+        }
     } else {
         t->failures++;
         d->tries++;
@@ -114,6 +121,7 @@ static void on_ready(struct peer *p)
         return;
     }
     d->counted = false;
+    d->was_back = true;
     histogram_add(&t->time, now - p->lost_us);
     t->back++;
     if (t->back * 2 >= r->n && !t->half_us)
@@ -136,8 +144,10 @@ static void begin_storm(struct run *r, const cJSON *c)
     t->sdk = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(c, "sdk"));
     t->lost = t->back = 0;
     t->half_us = t->most_us = t->all_us = 0;
-    t->tries = t->failures = t->dropped_again = 0;
+    t->tries = t->failures = t->lost_again = 0;
     t->time = (struct histogram){0};
+    for (int i = 0; i < r->n; i++)
+        t->due[i].was_back = false;
     run_mark(r);
     t->begun_us = clock_mono_us();
     loop_timer_start(t->timer, TURN_US, TURN_US);
@@ -163,6 +173,7 @@ static void on_stats(struct run *r, cJSON *into)
     cJSON *o = json_new();
     json_put_int(o, "lost", t->lost);
     json_put_int(o, "back", t->back);
+    json_put_int(o, "lost_again", (int64_t)t->lost_again);
     json_put_int(o, "tries", (int64_t)t->tries);
     json_put_int(o, "failures", (int64_t)t->failures);
     cJSON_AddNumberToObject(o, "half_ms", (double)t->half_us / 1000);

@@ -1,9 +1,11 @@
 // sotto-load-ws against a real signald and its database, twenty sockets in each mode; and what it says to bad commands.
 import assert from 'node:assert/strict';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { WebSocketServer } from 'ws';
 import * as floor from '../../bench/lib/call_floor.mjs';
 import { LoadWs } from '../../bench/lib/load_ws.mjs';
 import { cpuOf, until } from '../../bench/lib/proc.mjs';
@@ -91,6 +93,49 @@ test('storm: a server that is killed and starts anew gets everyone back', async 
     const { storm, open: ready } = await load.stop();
     assert.equal(ready, N);
     assert.equal(storm.back, N);
+});
+
+/** A server that lets everybody in; the tickets of `held` wait in `tickets` until the test gives them. */
+async function fakeServer({ held }) {
+    const fake = { synced: [], tickets: new Map() };
+    const server = createServer((request, response) => {
+        const user = request.headers.authorization.slice('Bearer '.length);
+        const grant = () => response.setHeader('content-type', 'application/json').end(JSON.stringify({ token: user }));
+        if (user === held) fake.tickets.set(user, grant);
+        else grant();
+    });
+    const sockets = new WebSocketServer({ server, handleProtocols: () => 'sotto.v1' });
+    sockets.on('connection', (socket, request) => {
+        socket.on('error', () => {}); // resets are what a storm is
+        fake.synced.push({ user: /ticket\.(\w+)/.exec(request.headers['sec-websocket-protocol'])[1], socket });
+        socket.send(JSON.stringify({ type: 'synced', data: { cursor: 1 } }));
+    });
+    await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+    fake.url = `127.0.0.1:${server.address().port}`;
+    fake.close = () => { sockets.clients.forEach((it) => it.terminate()); server.close(); server.closeAllConnections?.(); };
+    return fake;
+}
+
+test('storm: who comes back twice is not taken for two', async (t) => {
+    const fake = await fakeServer({ held: 'ben' });
+    t.after(() => fake.close());
+    const load = await LoadWs.start(ctx, { mode: 'storm', kind: 'sotto', url: `ws://${fake.url}/`, http: `http://${fake.url}`, accounts: ['ann', 'ben'].map((it) => [it, it, it]) });
+    const books = async () => {
+        load.send({ op: 'stats' });
+        return (await load.next('stats')).storm;
+    };
+    const annIsBack = (times) => until(`ann is back ${times} times`, async () => fake.synced.filter((it) => it.user === 'ann').length === times + 1 && (await books()).time.count === times);
+    await load.opened();
+    load.send({ op: 'storm', by: 'client' });
+    await annIsBack(1);
+    fake.synced.at(-1).socket.terminate();
+    await annIsBack(2);
+    const before = await books();
+    assert.deepEqual([before.lost, before.back, before.lost_again, before.all_ms], [2, 1, 1, 0]);
+    fake.tickets.get('ben')();
+    await load.next('back');
+    const { storm } = await load.stop();
+    assert.deepEqual([storm.lost, storm.back, storm.lost_again, storm.time.count], [2, 2, 1, 3]);
 });
 
 test('churn: each call rings, is accepted, ends, and is in the database', async () => {
