@@ -64,10 +64,3 @@ export function packageVersion(name) {
         return null;
     }
 }
-
-/** Share of the machine's CPU time that the hypervisor gave to others, and that was busy, between two readings. */
-export function cpuTimes() {
-    const fields = readFileSync('/proc/stat', 'utf8').split('\n')[0].trim().split(/\s+/).slice(1).map(Number);
-    const total = fields.slice(0, 8).reduce((a, b) => a + b, 0);
-    return { total, steal: fields[7] ?? 0, idle: fields[3] + fields[4] };
-}

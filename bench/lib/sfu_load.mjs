@@ -144,6 +144,16 @@ export class Scene {
         return sleep(seconds * 1000, undefined, { signal: this.ctx.signal });
     }
 
+    /** Publishers send, everybody has sound and picture, it settles for `warmup` seconds: then a window of `seconds`. */
+    async steady({ warmup, seconds }, source = SOURCE) {
+        await this.send(source);
+        await this.flowing(30_000);
+        this.ctx.step('warming up');
+        await this.wait(warmup);
+        this.ctx.step('measuring');
+        return this.window(seconds);
+    }
+
     /** Counters anew, the window, and what it gave. */
     async window(seconds) {
         await this.load.mark();

@@ -1,21 +1,16 @@
-import { FAIRNESS, FIGURES, MEMORY, SOURCE, Scene, sampleOf } from '../lib/sfu_load.mjs';
+import { FAIRNESS, FIGURES, MEMORY, Scene, sampleOf } from '../lib/sfu_load.mjs';
 import { COUNTS, checkCounts } from '../lib/capture.mjs';
 import { rssOf } from '../lib/proc.mjs';
 
 async function measure(contender, ctx) {
-    const { subscribers, seconds, warmup } = ctx.params;
+    const { subscribers } = ctx.params;
     const scene = await Scene.open(contender, ctx);
     await scene.publish('stage', 1);
     const before = rssOf(scene.driver.pids);
     ctx.step(`connecting ${subscribers} subscribers`);
     await scene.subscribe('stage', subscribers);
     if (ctx.countCheck) return checkCounts(scene, ctx);
-    await scene.send(SOURCE);
-    await scene.flowing();
-    ctx.step('warming up');
-    await scene.wait(warmup);
-    ctx.step('measuring');
-    const window = await scene.window(seconds);
+    const window = await scene.steady(ctx.params);
     return sampleOf(scene, window, { memory_per_unit_bytes: (window.rss - before) / subscribers });
 }
 

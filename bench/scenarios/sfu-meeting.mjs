@@ -1,9 +1,9 @@
-import { FAIRNESS, FIGURES, SOURCE, Scene, sampleOf } from '../lib/sfu_load.mjs';
+import { FAIRNESS, FIGURES, Scene, sampleOf } from '../lib/sfu_load.mjs';
 import { COUNTS, checkCounts } from '../lib/capture.mjs';
 import { rssOf } from '../lib/proc.mjs';
 
 async function measure(contender, ctx) {
-    const { people, rooms, seconds, warmup } = ctx.params;
+    const { people, rooms } = ctx.params;
     const scene = await Scene.open(contender, ctx);
     const before = rssOf(scene.driver.pids);
     for (let i = 0; i < rooms; i++) {
@@ -12,12 +12,7 @@ async function measure(contender, ctx) {
         await scene.meet(`room ${i}`);
     }
     if (ctx.countCheck) return checkCounts(scene, ctx);
-    await scene.send(SOURCE);
-    await scene.flowing();
-    ctx.step('warming up');
-    await scene.wait(warmup);
-    ctx.step('measuring');
-    const window = await scene.window(seconds);
+    const window = await scene.steady(ctx.params);
     return sampleOf(scene, window, { memory_per_unit_bytes: (window.rss - before) / (people * rooms) });
 }
 

@@ -1,18 +1,14 @@
-import { FAIRNESS, FIGURES, SOURCE, Scene, sampleOf } from '../lib/sfu_load.mjs';
+import { FAIRNESS, FIGURES, Scene, sampleOf } from '../lib/sfu_load.mjs';
 
 async function measure(contender, ctx) {
-    const { rooms, subscribers, seconds, warmup } = ctx.params;
+    const { rooms, subscribers } = ctx.params;
     const scene = await Scene.open(contender, ctx);
     for (let i = 0; i < rooms; i++) {
         ctx.step(`connecting room ${i + 1} of ${rooms}`);
         await scene.publish(`room ${i}`, 1);
         await scene.subscribe(`room ${i}`, subscribers);
     }
-    await scene.send(SOURCE);
-    await scene.flowing(30_000);
-    await scene.wait(warmup);
-    ctx.step('measuring');
-    const window = await scene.window(seconds);
+    const window = await scene.steady(ctx.params);
     return sampleOf(scene, window, { figures: { server_busy_percent: (100 * window.cpu_s) / window.stats.window_s } });
 }
 

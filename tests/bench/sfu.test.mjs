@@ -74,6 +74,20 @@ test('a server that leaves packets out and renumbers the rest is found out; one 
     assert.equal((await late.window(0.01)).missing, 0);
 });
 
+test('a window too short for a sample is proven by what comes next, and its faults are told; one without packets is not', async () => {
+    const proven = async (...answers) => {
+        const scene = sceneOf(answers);
+        await scene.publish('r', 1);
+        await scene.subscribe('r', 2);
+        return sampleOf(scene, await scene.window(0.01));
+    };
+    const fine = await proven(stats({ sampled: 0 }), stats({ sampled: 2, packets: 2000 }));
+    assert.ok(fine.valid, fine.why);
+    assert.equal(fine.units, 920, 'its figures are those of the window');
+    assert.match((await proven(stats({ sampled: 0 }), stats({ sampled: 1, bad_tag: 1 }))).why, /wrong tag/);
+    assert.match((await proven(stats({ sampled: 0, packets: 0, media: 0 }))).why, /no packet was decrypted/);
+});
+
 test('in a meeting everybody sees all the others, as himself', async () => {
     const scene = sceneOf([stats()]);
     const [a, b, c] = await scene.publish('r', 3);
@@ -113,6 +127,7 @@ test('what Janus refuses is told in its words, and what it never answers is not 
     const handle = await api.attach();
     await assert.rejects(api.message(handle, { request: 'join', ptype: 'subscriber', room: 1, streams: [{ feed: 1 }] }), /Janus: No such room/);
     await assert.rejects(api.message(4711, { request: 'list' }), /Janus: /);
+    api.message(4711, { request: 'list' }); // a refusal that nobody waits for any more ends nothing
     const waiting = api.message(handle, { request: 'list' }).then(() => api.request({ janus: 'attach', plugin: 'janus.plugin.videoroom' }));
     api.close();
     await assert.rejects(waiting, /closed/);
