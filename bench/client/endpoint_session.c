@@ -382,11 +382,11 @@ static void nice_failed(void *arg, const char *why)
     endpoint_fail(arg, why);
 }
 
-static void nice_datagram(void *arg, uint8_t *data, size_t len)
+static void nice_datagram(void *arg, uint8_t *data, size_t len, int64_t arrived_us)
 {
     struct endpoint *e = arg;
     int64_t now = clock_mono_us();
-    endpoint_datagram(e, data, len, NULL, now, now);
+    endpoint_datagram(e, data, len, NULL, now, arrived_us);
     endpoint_schedule(e, now);
 }
 

@@ -142,9 +142,9 @@ static void on_timer(uv_poll_t *p, int status, int events)
 /* A receiver that wakes at the first packet of a frame finds the others not there yet: it would pay
  * a wake-up and a system call a packet, and so would the server that is measured. While media
  * comes, the loop rests before it looks again, but for what is due to be sent; briefly while
- * anybody connects or bad links are simulated. Latencies don't suffer: they are taken by the
- * kernel's time of arrival. What is asked for again waits a little longer, as a browser's NACKs do
- * (it looks every 20 ms). */
+ * anybody connects or bad links are simulated. Latencies don't suffer: they are taken by the time
+ * of arrival that the kernel tells (or libnice's thread), and nowhere else. What is asked for again
+ * waits a little longer, as a browser's NACKs do (it looks every 20 ms). */
 static void on_pause(uv_prepare_t *p)
 {
     struct endpoint_host *h = p->data;

@@ -8,6 +8,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
+#include "lib/base/ids.h"
 #include "lib/io/udp.h"
 
 #define COMPONENT  1
@@ -30,6 +31,7 @@ struct message {
     struct message *next;
     char *ufrag, *pwd, *candidates; /* of LOCAL */
     const char *path;               /* of CONNECTED */
+    int64_t arrived_us;             /* of DATAGRAM */
     size_t len;
     uint8_t data[];
 };
@@ -89,7 +91,7 @@ static void tell(struct nice_peer *p, struct message *m)
         p->handler.failed(p->arg, "ICE failed");
         break;
     case DATAGRAM:
-        p->handler.datagram(p->arg, m->data, m->len);
+        p->handler.datagram(p->arg, m->data, m->len, m->arrived_us);
         break;
     }
 }
@@ -157,6 +159,7 @@ static void on_datagram(NiceAgent *agent, guint stream, guint component, guint l
         return;
     memcpy(m->data, data, len);
     m->len = len;
+    m->arrived_us = clock_mono_us();
     put(arg, m);
 }
 

@@ -42,7 +42,9 @@ struct nice_peer_handler { /* on the loop's thread */
     void (*local)(void *arg, const char *ufrag, const char *pwd, const char *candidates);
     void (*connected)(void *arg, const char *path); /* "host", "srflx", "relay" */
     void (*failed)(void *arg, const char *why);
-    void (*datagram)(void *arg, uint8_t *data, size_t len); /* with UDP_MTU bytes of room */
+    /* With UDP_MTU bytes of room; when it came (clock_mono_us), which the loop's rest doesn't
+     * delay. */
+    void (*datagram)(void *arg, uint8_t *data, size_t len, int64_t arrived_us);
 };
 /* Gathering begins. ERR_NOMEM, ERR_IO. */
 int nice_peer_new(struct nice_peer **out, struct nice_hub *hub, const struct nice_agent_options *o,
