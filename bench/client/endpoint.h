@@ -1,11 +1,13 @@
 /* One WebRTC endpoint of the load client: a UDP socket, lean ICE (or libnice's agent), DTLS-SRTP, a
  * source, a receiver. Thousands live on one loop: they share a certificate, the receive buffers,
  * the Opus packets and one timer (a timerfd: microseconds, where libuv's timers are whole
- * milliseconds); what isn't a source's is rounded up to a tick of 5 ms so that many are served in
- * one turn, and while media comes sockets are looked at every 2 ms only (latencies are by the
- * kernel's time of arrival). Nothing is allocated a packet. A connected endpoint takes about 71 KiB
- * (measured; most is OpenSSL's association), and a sender with its receiver of two streams 71 KiB
- * more together. Own thread only. */
+ * milliseconds). What isn't a source's is rounded up to a tick, so that many are served in one
+ * turn: 20 ms, or 5 ms while anybody connects or a link is bad. While media comes, sockets are
+ * looked at every 8 ms (1 ms then) or when something is due to be sent. Latencies don't contain
+ * that: they are by the kernel's time of arrival, of the first 64 endpoints of a host and one in 8
+ * of the further ones; the others measure none. Nothing is allocated a packet. A connected endpoint
+ * takes about 71 KiB (measured; most is OpenSSL's association), and a sender with its receiver of
+ * two streams 71 KiB more together. Own thread only. */
 #ifndef SOTTO_BENCH_CLIENT_ENDPOINT_H
 #define SOTTO_BENCH_CLIENT_ENDPOINT_H
 
@@ -95,7 +97,8 @@ struct endpoint_raw {
 };
 int endpoint_start_raw(struct endpoint *e, const struct endpoint_raw *raw);
 
-/* Sends from when it is connected (at once, if it is). Again: from a new beginning. */
+/* Sends from when it is connected (at once, if it is). Again: from a new beginning; ERR_INVALID (as
+ * source_new) leaves what is being sent. */
 int endpoint_send(struct endpoint *e, const struct source_config *c);
 /* How it receives; the stream's books begin anew if it is connected. Defaults: NACK and feedback
  * where agreed. */
@@ -107,13 +110,14 @@ int endpoint_port(const struct endpoint *e); /* 0 with nice */
 /* False where it has no source or receiver (yet); out is then zeros. */
 bool endpoint_source_stats(const struct endpoint *e, struct source_stats *out);
 bool endpoint_receiver_stats(const struct endpoint *e, struct receiver_stats *out);
-const struct histogram *endpoint_latency(const struct endpoint *e); /* NULL: no receiver */
+/* NULL: no receiver; empty also where arrivals aren't timed. */
+const struct histogram *endpoint_latency(const struct endpoint *e);
 /* Datagrams that found its receive buffer full, since the last reset. */
 uint64_t endpoint_dropped(const struct endpoint *e);
 /* False where there is no link. */
 bool endpoint_link_stats(const struct endpoint *e, struct impair_stats *up,
                          struct impair_stats *down);
-/* Counters start anew. */
+/* Counters start anew, but for those of its link. */
 void endpoint_stats_reset(struct endpoint *e);
 
 #endif

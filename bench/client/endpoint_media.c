@@ -38,15 +38,17 @@ static int make_source(struct endpoint *e, int64_t now_us)
 {
     const struct sdp_client_agreed *a = &e->agreed;
     struct source_config c = e->source_config;
-    struct source *before = e->source;
+    struct source *next;
     c.number = e->o.number;
-    e->source = NULL;
-    int r = source_new(&e->source, &c, &e->host->opus, a->sends[MEDIA_AUDIO] ? &a->send[0] : NULL,
+    int r = source_new(&next, &c, &e->host->opus, a->sends[MEDIA_AUDIO] ? &a->send[0] : NULL,
                        a->sends[MEDIA_VIDEO] ? &a->send[1] : NULL, now_us);
-    if (r == OK && before) /* no number may be sent twice under one key */
-        source_continue(e->source, before);
-    source_free(before);
-    return r;
+    if (r != OK)
+        return r;
+    if (e->source) /* no number may be sent twice under one key */
+        source_continue(next, e->source);
+    source_free(e->source);
+    e->source = next;
+    return OK;
 }
 
 int endpoint_media_start(struct endpoint *e, const struct dtls_keys *keys, int64_t now_us)

@@ -359,6 +359,19 @@ static void test_raw(void **state)
     assert_int_equal(received(&ben).streams, 2);
 }
 
+static void test_a_source_that_cannot_be_leaves_the_one_that_is(void **state)
+{
+    struct source_config huge = camera;
+    (void)state;
+    raw_call(DTLS_AEAD_AES_128_GCM, DTLS_AEAD_AES_128_GCM);
+    huge.video_kbps = 1000000;
+    huge.fps = 1;
+    assert_int_equal(endpoint_send(ann.e, &huge), ERR_INVALID);
+    uint64_t before = received(&ben).video_packets;
+    UNTIL(received(&ben).video_packets > before + 100);
+    assert_clean(&ben);
+}
+
 static void test_raw_by_the_other_suite(void **state)
 {
     (void)state;
@@ -468,6 +481,7 @@ int main(void)
         TEST(test_each_step_once),
         TEST(test_the_other_end_closes),
         TEST(test_raw),
+        TEST(test_a_source_that_cannot_be_leaves_the_one_that_is),
         TEST(test_raw_by_the_other_suite),
         TEST(test_wrong_keys_are_found),
         TEST(test_through_an_sfu),
