@@ -165,7 +165,7 @@ static void on_stats(struct run *r, cJSON *into)
 {
     const struct login *l = of(r);
     cJSON *o = json_new(), *statuses = json_new();
-    char name[8];
+    char name[12];
     json_put_int(o, "asked", (int64_t)l->asked);
     json_put_int(o, "good", (int64_t)l->good);
     for (int i = 0; i < STATUSES; i++) {

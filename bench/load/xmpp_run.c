@@ -78,10 +78,21 @@ static void put_histogram(cJSON *into, const char *name, const struct histogram 
         json_put(into, name, cJSON_CreateRaw(text));
 }
 
+/* Recoveries whose end the drain didn't see: what they haven't got by now is missing. */
+static void give_up(struct load *l)
+{
+    for (int i = 0; i < l->clients; i++) {
+        const struct user *u = &l->users[i];
+        if (u->fetching && u->fetched < l->expect)
+            l->stats.lost += (uint64_t)(l->expect - u->fetched);
+    }
+}
+
 static void finish(struct load *l)
 {
     cJSON *e = json_new(), *latency = json_new();
     l->phase = LOAD_IDLE;
+    give_up(l);
     json_put_str(e, "ev", "done");
     cJSON_AddNumberToObject(e, "window_s", (double)l->window_took_us / 1e6);
     cJSON_AddNumberToObject(e, "cpu_s", l->cpu_s);
