@@ -167,9 +167,19 @@ static void give_up_late(struct churn *c, int64_t now)
     }
 }
 
+/* Between two calls. */
+static int64_t step_us(const struct churn *c)
+{
+    int64_t us = (int64_t)(1e6 / c->rate);
+    return us > 0 ? us : 1;
+}
+
+/* Calls that were due and found no pair to the end are lost as well. */
 static void tell_called(struct run *r)
 {
     struct churn *c = of(r);
+    for (; c->next_us < c->until_us; c->next_us += step_us(c))
+        c->lost++;
     c->on = false;
     loop_timer_stop(c->timer);
     run_stats(r, "called");
@@ -186,15 +196,13 @@ static void on_turn(void *arg)
         if (now - c->next_us > r->late_max_us)
             r->late_max_us = now - c->next_us;
         start_call(r, c->next_us);
-        c->next_us += (int64_t)(1e6 / c->rate);
+        c->next_us += step_us(c);
     }
-    /* Calls that found no pair until now were due all the same. */
-    if (now >= c->until_us + PATIENCE_US)
+    bool late = now >= c->until_us + PATIENCE_US; /* the rate was too high, or nobody answers */
+    if (late)
         give_up_late(c, now);
-    if (c->under_way == 0 && (c->next_us >= c->until_us || !c->free))
+    if (c->under_way == 0 && (c->next_us >= c->until_us || !c->free || late))
         tell_called(r);
-    else if (c->next_us < c->until_us && now >= c->until_us + PATIENCE_US)
-        c->next_us = c->until_us; /* hopelessly behind: the rate was too high */
 }
 
 static bool on_command(struct run *r, const char *op, const cJSON *command)
