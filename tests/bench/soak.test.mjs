@@ -133,8 +133,10 @@ const points = (n, bytes) => Array.from({ length: n }, (_, i) => [i * 3, bytes(i
 test('memory: what stays or shakes is fine; what climbs or ends high is not', () => {
     const random = new Random(1);
     assert.deepEqual(judgeMemory({ part: 'signald', pid: 1, points: points(80, () => 20 * MIB + random.next() * MIB) }, 21 * MIB).faults, []);
-    const climbing = judgeMemory({ part: 'signald', pid: 1, points: points(80, (i) => 20 * MIB + i * MIB * 0.1) });
-    assert.match(climbing.faults[0], /climbs: 2\.0 MiB a minute/);
+    const up = points(200, (i) => 20 * MIB + i * MIB * 0.1);
+    assert.match(judgeMemory({ part: 'signald', pid: 1, points: up }).faults[0], /climbs: 2\.0 MiB a minute/);
+    assert.match(judgeMemory({ part: 'signald', pid: 1, points: up }, 33 * MIB).faults[0], /climbs: 2\.0 MiB a minute/);
+    assert.deepEqual(judgeMemory({ part: 'signald', pid: 1, points: up }, 21 * MIB).faults, [], 'given back: it was load');
     assert.match(judgeMemory({ part: 'signald', pid: 1, points: points(80, () => 20 * MIB) }, 40 * MIB).faults[0], /holds 40\.0 MiB at the end and held 20\.0 MiB/);
     assert.equal(judgeMemory({ part: 'signald', pid: 1, points: points(20, (i) => i * MIB) }).slope, null, 'lived too short');
     const ends = { signald: { pid: 1, bytes: 60 * MIB } };
