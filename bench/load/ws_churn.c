@@ -28,7 +28,9 @@ struct pair {
 
 struct churn {
     struct loop_timer *timer;
-    struct pair *pairs, *free; /* free: those that may be used */
+    struct pair *pairs;
+    struct pair *free, *free_last; /* those that may be used: who has rested longest comes first, so
+                                      that none speaks faster than a person's limits allow */
     int n, under_way;
     double rate;
     int64_t next_us, until_us;
@@ -49,11 +51,20 @@ static cJSON *with_call(const struct pair *pr)
     return o;
 }
 
-static void release(struct churn *c, struct pair *pr)
+static void put_free(struct churn *c, struct pair *pr)
 {
     pr->step = FREE;
-    pr->next = c->free;
-    c->free = pr;
+    pr->next = NULL;
+    if (c->free)
+        c->free_last->next = pr;
+    else
+        c->free = pr;
+    c->free_last = pr;
+}
+
+static void release(struct churn *c, struct pair *pr)
+{
+    put_free(c, pr);
     c->under_way--;
 }
 
@@ -257,9 +268,9 @@ static void on_ready(struct peer *p)
 
 static void on_gone(struct peer *p, int code, const char *why)
 {
-    (void)p;
+    run_error(p->run,
+              why && *why ? why : "a socket went"); /* its calls are lost: the stats say so */
     (void)code;
-    (void)why; /* its calls are lost, and the stats say so */
 }
 
 static int start(struct run *r)
@@ -280,8 +291,7 @@ static int start(struct run *r)
         pr->caller->mode = pr->callee->mode = pr;
         if (!pr->callee->name)
             return ERR_INVALID;
-        pr->next = c->free;
-        c->free = pr;
+        put_free(c, pr);
     }
     return OK;
 }
