@@ -10,6 +10,7 @@ import { drawAll, plotsOf } from './plots.mjs';
 import { clock } from './progress.mjs';
 import { readmeBlock } from './readme.mjs';
 import { loadScenarios } from './scenarios.mjs';
+import { MIN_NOISE } from './stats.mjs';
 import { markdownTable, number, peerOf, percent, quantity, ratioText, titleOf } from './table.mjs';
 
 export const PAGE = join(ROOT, 'docs/bench/results.md');
@@ -35,7 +36,7 @@ function headlineTable(results) {
     const head = ['scenario', 'main figure', 'ours', 'over the floor', 'over peers', 'better', 'noise', 'valid'];
     const rows = results.map((r) => {
         const main = r.described[r.main];
-        return [`[${r.scenario}](#${anchor(heading(r))})`, main.title, quantity(r.figures[r.main], main.unit), ratioText(r.ratios.vs_floor), peersText(r), r.better, `± ${percent(r.noise)}`, validText(r)];
+        return [`[${r.scenario}](#${anchor(heading(r))})`, main.title, quantity(r.figures[r.main], main.unit), ratioText(r.ratios.vs_floor), peersText(r), r.better, `± ${percent(Math.max(r.noise, MIN_NOISE))}`, validText(r)];
     });
     return markdownTable(head, rows, { right: [2, 3, 6] });
 }
@@ -120,8 +121,8 @@ const READ = `## How to read this
 - **Contenders** take turns: each repeat measures all of them, in rotated order, so that what disturbs the machine for a
   minute disturbs each of them in turn. Figures are medians over the repeats that count.
 - **Noise** is half the range over the repeats of our main figure over the floor's (of the figure itself where there is no
-  floor), as a share of the median, and never stated below 5 %; 15 % where it was
-  measured once. Smaller differences between two runs are no differences.
+  floor), as a share of the median, and never stated below 20 % (25 % where it was measured once): on a shared machine two runs of one
+  commit differed by up to 16 %. Smaller differences between two runs are no differences.
 - **Valid**: a repeat doesn't count when the generator's busiest thread used more than 90 % of a core, when packets or
   answers were lost or wrong where none may be, or when not everyone was connected. A contender counts when more than half of
   its repeats do. What doesn't count is told, and has no ratio.

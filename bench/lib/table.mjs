@@ -1,5 +1,6 @@
 // Tables and numbers for people: on the terminal and, with the same words, in Markdown.
 import { clock } from './progress.mjs';
+import { MIN_NOISE } from './stats.mjs';
 
 const width = (text) => [...text.replace(/\x1b\[[0-9;]*m/g, '')].length; // eslint-disable-line no-control-regex
 
@@ -81,7 +82,7 @@ export function listTable({ scenarios, broken }, stateOf, columns = 160) {
 export function resultBlock(r) {
     const { title, unit } = r.described[r.main];
     const state = r.valid ? (r.smoke ? 'works (smoke: its figures say nothing)' : 'valid') : 'NOT VALID';
-    const lines = ['', `${r.scenario}  ${r.title}  ·  ${state}  ·  noise ±${percent(r.noise)}  ·  ${clock(r.seconds)}`];
+    const lines = ['', `${r.scenario}  ${r.title}  ·  ${state}  ·  noise ±${percent(Math.max(r.noise, MIN_NOISE))}  ·  ${clock(r.seconds)}`];
     const rows = Object.entries(r.contenders).map(([name, c]) => {
         const latency = firstLatency(c)?.[1];
         const ratio = name === 'ours' ? '1' : ratioText(r.ratios[`vs_${name.replaceAll('-', '_')}`]);
