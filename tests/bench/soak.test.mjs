@@ -160,6 +160,9 @@ test('logs: what nothing explains, at its time and of its part', () => {
     dirty(logs('signald', `${at(0)} WARN  signald sfu_down node=sfu-1`), /sfu_down/);
     assert.ok(logs('signald', `${at(500)} WARN  signald sfu_down node=sfu-1`, struck('kill sfud', T)).ok);
     dirty(logs('signald', `${at(500)} WARN  signald sfu_down node=sfu-1`, struck('kill coturn', T)), /sfu_down/);
+    // A call whose beginning timed out is ended in case it was written all the same.
+    assert.ok(logs('signald', `${at(500)} WARN  signald call_stray call=c1`, struck('pause signald', T)).ok);
+    dirty(logs('signald', `${at(500)} WARN  signald call_stray call=c1`, struck('kill sfud', T)), /call_stray/);
     dirty(logs('signald', `${at(60_000)} WARN  signald sfu_down node=sfu-1`, struck('kill sfud', T)), /sfu_down/);
     dirty(logs('sfud', 'ERROR: AddressSanitizer: heap-use-after-free', struck('kill sfud', T)), /heap-use-after-free/);
     dirty(logs('sfud', 'worker.c:7:1: runtime error: signed integer overflow'), /overflow/);

@@ -10,7 +10,7 @@ const of = (...targets) => (w) => targets.includes(w.target);
  * without it the line is right at any time, for the reason in `why`.
  */
 export const EXPLAINED = [
-    { part: 'signald', pattern: /\b(pg_|postgres|database|inbox_(read|pull)_failed|ack_failed|call_write)/, explains: of('postgres', 'signald'), why: 'PostgreSQL was away or slow' },
+    { part: 'signald', pattern: /\b(pg_|postgres|database|inbox_(read|pull)_failed|ack_failed|call_write|call_stray)/, explains: of('postgres', 'signald'), why: 'PostgreSQL was away or slow' },
     { part: 'signald', pattern: /\b(sfu_|link_)/, explains: of('sfud', 'link', 'signald'), why: 'the control link was cut, or sfud away' },
     { part: 'sfud', pattern: /\b(signald|link)/, explains: of('signald', 'link', 'sfud'), why: 'the control link was cut, or signald away' },
     { part: 'signald', pattern: /\brefresh_token_reused\b/, explains: any, why: 'an answer was lost and the client asked again' },
