@@ -1,6 +1,13 @@
 /* What forwarding needs to know of a video packet, whatever its codec: read once from the clear
- * descriptor in front of the payload, or from the dependency descriptor where the payload is
- * end-to-end encrypted. Nothing here allocates. */
+ * descriptor in front of the payload (RFC 7741 VP8, RFC 9628 VP9, RFC 6184 H.264, AV1 RTP
+ * specification 1.0 section 4). Nothing here allocates or keeps state.
+ *
+ * End-to-end encrypted media: what the sender's packetiser wrote in the clear stays true (VP8's and
+ * VP9's whole descriptor, AV1's aggregation header with N). What lies behind it (VP8's frame
+ * header, H.264's NAL headers, AV1's OBUs) may be cipher text: any bytes parse without harm, but
+ * `keyframe`, `frame_start` and sizes of VP8, H.264 and AV1 are then worth no more than those
+ * bytes. Whoever knows that a track is encrypted forwards by the dependency descriptor (dd.h)
+ * alone. */
 #ifndef SOTTO_PROTO_CODEC_H
 #define SOTTO_PROTO_CODEC_H
 
@@ -11,16 +18,20 @@
 enum codec { CODEC_NONE, CODEC_OPUS, CODEC_RED, CODEC_VP8, CODEC_VP9, CODEC_H264, CODEC_AV1 };
 #define CODECS (CODEC_AV1 + 1)
 
-/* SDP's encoding name ("opus", "red", "VP8", "VP9", "H264", "AV1"); static storage. */
+/* SDP's encoding name ("opus", "red", "VP8", "VP9", "H264", "AV1"), "" for CODEC_NONE and what is
+ * no codec; static storage. */
 const char *codec_name(enum codec c);
 /* The codec of an encoding name (case-insensitive); CODEC_NONE when unknown. */
 enum codec codec_of(const char *name);
 
 struct codec_info {
-    bool keyframe;      /* belongs to a picture that needs none before it (all its packets, where
-                           the codec says so in each; else the first) */
-    bool frame_start;   /* first packet of a (layer) frame */
-    bool frame_end;     /* last packet of a (layer) frame, where the descriptor says so */
+    bool keyframe;    /* belongs to a picture that needs none before it: VP9 all packets of its base
+                         layer (neither P nor D); VP8 the first; H.264 those with SPS or a slice of an
+                         IDR picture's start; AV1 the first (N, or a sequence header) */
+    bool frame_start; /* first packet of a (layer) frame. H.264 and AV1 have no mark for it: true
+                         where one can begin; it does where also the timestamp is new */
+    bool frame_end;   /* last packet of a (layer) frame, where the descriptor says so (VP9 E); the
+                         others tell by RTP's marker */
     bool picture_start; /* first packet of the whole picture: all spatial layers of one time */
     bool up_switch;     /* from this frame on temporal layer `tid` can be taken up (VP8 Y, VP9 U) */
     bool not_referenced;  /* no later frame of any layer needs it (VP8 N, H.264 nal_ref_idc 0) */
@@ -33,8 +44,7 @@ struct codec_info {
     bool has_tl0;
     uint8_t tl0picidx;
     uint8_t picture_off, tl0_off; /* of both within the payload, for rewriting in place */
-    uint8_t marker_off; /* VP9: of the descriptor's first byte, whose E may be set; else 0 */
-    uint8_t n_spatial;  /* spatial layers, when a scalability structure is in this packet; else 0 */
+    uint8_t n_spatial; /* spatial layers, when a scalability structure is in this packet; else 0 */
     uint16_t width, height; /* of the picture (its highest layer), when told here; else 0 */
 };
 
