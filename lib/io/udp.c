@@ -1,38 +1,17 @@
 /* UDP in batches: see udp.h. One socket for both families where the host has IPv6: IPv4 peers show
  * as v4-mapped addresses (RFC 4291 section 2.5.5.2) and are written back to IPv4 only where the
  * host has no IPv6 at all. */
-#include "lib/io/udp.h"
+#include "lib/io/udp_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdbool.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/base/err.h"
 #include "lib/base/log.h"
-#include "lib/base/metrics.h"
-
-/* An in6_pktinfo or, where ipv4_only, an in_pktinfo, which is smaller. */
-union control {
-    struct cmsghdr align;
-    uint8_t room[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-};
-
-struct udp {
-    int fd;
-    int port;
-    bool ipv4_only;
-    bool any; /* bound to no one address: which one is used is told by and to the kernel */
-    union control control[UDP_BATCH];
-    struct mmsghdr msgs[UDP_BATCH];
-    struct iovec iov[UDP_BATCH];
-    struct sockaddr_in v4[UDP_BATCH]; /* used where ipv4_only */
-};
-
-METRIC_COUNTER_DEF(m_sent, "sotto_udp_sent_total", NULL, "Datagrams that the kernel took");
-METRIC_COUNTER_DEF(m_refused, "sotto_udp_refused_total", NULL, "Datagrams that the kernel refused");
 
 /* The address as an IPv6 one. "" and "::" are any; false when it is neither family's text. */
 static bool address_of(struct sockaddr_in6 *out, const char *address, int port)
@@ -52,7 +31,7 @@ static bool address_of(struct sockaddr_in6 *out, const char *address, int port)
     return true;
 }
 
-static void to_v4(struct sockaddr_in *out, const struct sockaddr_in6 *in)
+void udp_to_v4(struct sockaddr_in *out, const struct sockaddr_in6 *in)
 {
     memset(out, 0, sizeof(*out));
     out->sin_family = AF_INET;
@@ -60,19 +39,19 @@ static void to_v4(struct sockaddr_in *out, const struct sockaddr_in6 *in)
     memcpy(&out->sin_addr, &in->sin6_addr.s6_addr[12], 4);
 }
 
-static void map_v4(struct in6_addr *out, const struct in_addr *in)
+void udp_map_v4(struct in6_addr *out, const struct in_addr *in)
 {
     memset(out, 0, sizeof(*out));
     out->s6_addr[10] = out->s6_addr[11] = 0xff;
     memcpy(&out->s6_addr[12], in, 4);
 }
 
-static void from_v4(struct sockaddr_in6 *out, const struct sockaddr_in *in)
+void udp_from_v4(struct sockaddr_in6 *out, const struct sockaddr_in *in)
 {
     memset(out, 0, sizeof(*out));
     out->sin6_family = AF_INET6;
     out->sin6_port = in->sin_port;
-    map_v4(&out->sin6_addr, &in->sin_addr);
+    udp_map_v4(&out->sin6_addr, &in->sin_addr);
 }
 
 static int bind_any_family(struct udp *u, const struct sockaddr_in6 *a)
@@ -92,7 +71,7 @@ static int bind_any_family(struct udp *u, const struct sockaddr_in6 *a)
         }
     }
     struct sockaddr_in v4;
-    to_v4(&v4, a);
+    udp_to_v4(&v4, a);
     u->ipv4_only = true;
     u->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (u->fd < 0 || bind(u->fd, (struct sockaddr *)&v4, sizeof(v4)) != 0)
@@ -113,6 +92,15 @@ static void learn_local(struct udp *u, const struct sockaddr_in6 *bound)
                         u->ipv4_only ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof(on)) == 0;
 }
 
+/* A kernel that doesn't know the option needn't be asked with a packet. */
+static void learn_segments(struct udp *u)
+{
+    int segment;
+    socklen_t n = sizeof(segment);
+    if (getsockopt(u->fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &n) != 0)
+        u->segments = UDP_SEGMENTS_OFF;
+}
+
 static int port_of(int fd)
 {
     struct sockaddr_in6 a;
@@ -131,6 +119,7 @@ int udp_open(struct udp **out, const char *address, int port, int buffer_bytes)
     if (!u)
         return ERR_NOMEM;
     u->fd = -1;
+    u->sendmmsg = sendmmsg;
     if (bind_any_family(u, &a) != OK || (u->port = port_of(u->fd)) <= 0) {
         LOG_E("udp_bind_failed", "address=%s port=%d why=\"%s\"", *address ? address : "any", port,
               strerror(errno));
@@ -138,12 +127,12 @@ int udp_open(struct udp **out, const char *address, int port, int buffer_bytes)
         return ERR_IO;
     }
     learn_local(u, &a);
+    learn_segments(u);
     if (buffer_bytes > 0) { /* the kernel caps it at net.core.{r,w}mem_max: a wish, not a promise */
         setsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof(buffer_bytes));
         setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof(buffer_bytes));
     }
-    metric_register(&m_sent);
-    metric_register(&m_refused);
+    udp_send_register();
     *out = u;
     return OK;
 }
@@ -154,6 +143,7 @@ void udp_close(struct udp *u)
         return;
     if (u->fd >= 0)
         close(u->fd);
+    udp_gro_free(u->gro);
     free(u);
 }
 
@@ -165,123 +155,4 @@ int udp_fd(const struct udp *u)
 int udp_port(const struct udp *u)
 {
     return u->port;
-}
-
-static void name_of(struct udp *u, int i, struct sockaddr_in6 *peer)
-{
-    struct msghdr *h = &u->msgs[i].msg_hdr;
-    h->msg_name = u->ipv4_only ? (void *)&u->v4[i] : (void *)peer;
-    h->msg_namelen = u->ipv4_only ? sizeof(u->v4[i]) : sizeof(*peer);
-}
-
-static void read_local(struct in6_addr *out, struct msghdr *h)
-{
-    memset(out, 0, sizeof(*out));
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-        if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-            struct in6_pktinfo info;
-            memcpy(&info, CMSG_DATA(c), sizeof(info));
-            *out = info.ipi6_addr;
-        } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-            struct in_pktinfo info;
-            memcpy(&info, CMSG_DATA(c), sizeof(info));
-            map_v4(out, &info.ipi_addr);
-        }
-    }
-}
-
-static void put_control(struct msghdr *h, union control *room, int level, int type,
-                        const void *info, size_t len)
-{
-    memset(room, 0, sizeof(*room));
-    h->msg_control = room;
-    h->msg_controllen = CMSG_SPACE(len);
-    struct cmsghdr *c = CMSG_FIRSTHDR(h);
-    c->cmsg_level = level;
-    c->cmsg_type = type;
-    c->cmsg_len = CMSG_LEN(len);
-    memcpy(CMSG_DATA(c), info, len);
-}
-
-/* The interface stays the route's to choose: only the address is asked for. */
-static void write_local(struct udp *u, int i, const struct in6_addr *local)
-{
-    struct msghdr *h = &u->msgs[i].msg_hdr;
-    if (!u->any || IN6_IS_ADDR_UNSPECIFIED(local))
-        return;
-    if (u->ipv4_only) {
-        struct in_pktinfo info = {0};
-        memcpy(&info.ipi_spec_dst, &local->s6_addr[12], 4);
-        put_control(h, &u->control[i], IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
-    } else {
-        struct in6_pktinfo info = {.ipi6_addr = *local};
-        put_control(h, &u->control[i], IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
-    }
-}
-
-int udp_recv(struct udp *u, struct udp_packet *p, int n)
-{
-    if (n > UDP_BATCH)
-        n = UDP_BATCH;
-    for (int i = 0; i < n; i++) {
-        u->iov[i] = (struct iovec){.iov_base = p[i].data, .iov_len = UDP_MTU};
-        u->msgs[i].msg_hdr = (struct msghdr){.msg_iov = &u->iov[i], .msg_iovlen = 1};
-        name_of(u, i, &p[i].peer);
-        if (u->any) {
-            u->msgs[i].msg_hdr.msg_control = &u->control[i];
-            u->msgs[i].msg_hdr.msg_controllen = sizeof(u->control[i]);
-        }
-    }
-    int got;
-    do
-        got = recvmmsg(u->fd, u->msgs, (unsigned)n, 0, NULL);
-    while (got < 0 &&
-           (errno == EINTR || errno == ECONNREFUSED)); /* an ICMP error of a former send */
-    if (got < 0)
-        return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : ERR_IO;
-    for (int i = 0; i < got; i++) {
-        p[i].len = u->msgs[i].msg_hdr.msg_flags & MSG_TRUNC ? 0 : u->msgs[i].msg_len;
-        read_local(&p[i].local, &u->msgs[i].msg_hdr);
-        if (u->ipv4_only)
-            from_v4(&p[i].peer, &u->v4[i]);
-    }
-    return got;
-}
-
-/* Sends up to UDP_BATCH; one that is refused for itself is skipped, full buffers end the attempt.
- */
-static int send_batch(struct udp *u, const struct udp_packet *p, int n)
-{
-    for (int i = 0; i < n; i++) {
-        u->iov[i] = (struct iovec){.iov_base = p[i].data, .iov_len = p[i].len};
-        u->msgs[i].msg_hdr = (struct msghdr){.msg_iov = &u->iov[i], .msg_iovlen = 1};
-        name_of(u, i, (struct sockaddr_in6 *)&p[i].peer);
-        if (u->ipv4_only)
-            to_v4(&u->v4[i], &p[i].peer);
-        write_local(u, i, &p[i].local);
-    }
-    int done = 0, taken = 0;
-    while (done < n) {
-        int sent = sendmmsg(u->fd, u->msgs + done, (unsigned)(n - done), 0);
-        if (sent > 0) {
-            done += sent;
-            taken += sent;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
-            break;
-        } else if (errno != EINTR) {
-            done++;
-        }
-    }
-    return taken;
-}
-
-int udp_send(struct udp *u, const struct udp_packet *p, int n)
-{
-    int taken = 0;
-    for (int i = 0; i < n; i += UDP_BATCH)
-        taken += send_batch(u, p + i, n - i < UDP_BATCH ? n - i : UDP_BATCH);
-    metric_add(&m_sent, taken);
-    if (taken < n)
-        metric_add(&m_refused, n - taken);
-    return taken;
 }
