@@ -1,4 +1,4 @@
-/* sfud: configuration, one control thread (this one), one worker. */
+/* sfud: configuration, one control thread (this one), workers. */
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,14 +15,15 @@
 #include "sfu/shell/signald_link.h"
 #include "sfu/shell/srtp_peer.h"
 
-#define POOL_PACKETS 16384 /* 28 MiB of buffers: a second of some 70 video publishers */
+/* Of each worker: 28 MiB of buffers, a second of some 70 video publishers. */
+#define POOL_PACKETS 16384
 
 struct sfud {
     struct config *config;
     struct loop *loop;
     struct dtls_context *dtls;
     struct signald_link *link;
-    struct worker *worker;
+    struct worker_set *workers;
     struct http_server *http;
     struct id instance;
     char (*address)[ADDRESS_TEXT];
@@ -88,7 +89,7 @@ static int start_http(struct sfud *s)
     return http_start(s->http);
 }
 
-/* ---- the worker ---- */
+/* ---- the workers ---- */
 
 static bool is_any(const char *address)
 {
@@ -129,7 +130,7 @@ static int add_candidates(struct sfud *s, struct worker_options *o)
     return OK;
 }
 
-static int start_worker(struct sfud *s)
+static int start_workers(struct sfud *s)
 {
     const struct config *c = s->config;
     struct worker_options o = {
@@ -147,16 +148,22 @@ static int start_worker(struct sfud *s)
         .on_report = signald_link_on_report,
         .arg = s->link,
     };
+    struct worker_set_options set = {
+        .workers = (size_t)config_int(c, "sfu.workers"),
+        .pin = config_bool(c, "sfu.pin_workers"),
+        .max_rooms = o.max_rooms,
+        .room_workers = 1,
+    };
     int err = add_candidates(s, &o);
     if (err) {
         return fail("no address to offer: set [sfu] public_addresses or allow_loopback", err);
     }
-    err = worker_start(&s->worker, &o);
+    err = worker_set_start(&s->workers, &o, &set);
     if (err) {
-        return fail("the media port", err);
+        return fail("the media ports", err);
     }
     for (size_t i = 0; i < o.n_candidates; i++) {
-        LOG_I("candidate", "address=%s port=%d", o.candidate[i].address, worker_port(s->worker));
+        LOG_I("candidate", "address=%s", o.candidate[i].address);
     }
     return OK;
 }
@@ -169,7 +176,7 @@ static int connect_link(struct sfud *s)
     if (err) {
         return fail(path, err);
     }
-    err = signald_link_connect(s->link, s->worker, config_str(s->config, "sfu_link.address"),
+    err = signald_link_connect(s->link, s->workers, config_str(s->config, "sfu_link.address"),
                                (int)config_int(s->config, "sfu_link.port"), secret);
     explicit_bzero(secret, sizeof secret);
     return err ? fail("the link to signald", err) : OK;
@@ -198,7 +205,7 @@ static int start(struct sfud *s)
     if (err) {
         return fail("SRTP, DTLS or the link", err);
     }
-    err = start_worker(s);
+    err = start_workers(s);
     err = err ? err : connect_link(s);
     if (err) {
         return err;
@@ -214,7 +221,7 @@ static int start(struct sfud *s)
 
 static void stop(struct sfud *s)
 {
-    worker_stop(s->worker);
+    worker_set_stop(s->workers);
     signald_link_free(s->link);
     http_free(s->http);
     dtls_context_free(s->dtls);
@@ -268,8 +275,9 @@ int main(int argc, char **argv)
     open_log(s.config);
     int err = start(&s);
     if (!err) {
-        LOG_I("started", "node=%s instance=%s port=%d", config_str(s.config, "sfu.node"),
-              s.instance.s, worker_port(s.worker));
+        LOG_I("started", "node=%s instance=%s workers=%zu port=%d",
+              config_str(s.config, "sfu.node"), s.instance.s, worker_set_count(s.workers),
+              worker_port(worker_set_at(s.workers, 0)));
         loop_run(s.loop);
     }
     stop(&s);

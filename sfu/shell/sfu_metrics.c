@@ -73,9 +73,15 @@ void sfu_count(enum sfu_metric m, int64_t n)
     metric_add(&table[m], n);
 }
 
+/* What this thread told last: what is shown is the sum of all threads'. */
+static _Thread_local int64_t told[SFU_METRICS];
+
 void sfu_gauge(enum sfu_metric m, int64_t v)
 {
-    metric_set(&table[m], v);
+    if (v != told[m]) {
+        metric_add(&table[m], v - told[m]);
+        told[m] = v;
+    }
 }
 
 int64_t sfu_metric_value(enum sfu_metric m)

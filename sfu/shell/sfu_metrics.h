@@ -41,6 +41,7 @@ enum sfu_metric {
 /* Shows all of them from the start. */
 void sfu_metrics_register(void);
 void sfu_count(enum sfu_metric m, int64_t n);
+/* This thread's part of the value: the sum over threads is shown. */
 void sfu_gauge(enum sfu_metric m, int64_t v);
 int64_t sfu_metric_value(enum sfu_metric m);
 

@@ -1,26 +1,26 @@
-/* sfud's end of the control link, on the control thread: requests from signald go to the worker,
- * the worker's replies and events go back, load once a second. Rooms go on while the link is away;
- * after each reconnect a hello tells which there are. */
+/* sfud's end of the control link, on the control thread: requests from signald go to the worker
+ * that has the room, the workers' replies and events go back, load once a second. Rooms go on while
+ * the link is away; after each reconnect one hello tells which there are, on whatever worker. */
 #ifndef SOTTO_SFU_SIGNALD_LINK_H
 #define SOTTO_SFU_SIGNALD_LINK_H
 
 #include <stdbool.h>
 
 #include "lib/io/loop.h"
-#include "sfu/shell/worker.h"
+#include "sfu/shell/worker_set.h"
 
 struct signald_link;
 
-/* ERR_NOMEM. Its signald_link_on_report goes into the worker's options. */
+/* ERR_NOMEM. Its signald_link_on_report goes into the workers' options. */
 int signald_link_new(struct signald_link **out, struct loop *l);
 /* For worker_options.on_report (arg: the link): wakes the loop's thread; any thread may call. */
 void signald_link_on_report(void *arg);
-/* Connects, for as long as it lives. The worker is borrowed. ERR_NOMEM, ERR_IO. */
-int signald_link_connect(struct signald_link *s, struct worker *w, const char *address, int port,
-                         const char *secret);
+/* Connects, for as long as it lives. The workers are borrowed. ERR_NOMEM, ERR_IO. */
+int signald_link_connect(struct signald_link *s, struct worker_set *w, const char *address,
+                         int port, const char *secret);
 /* True while signald is there and has been greeted. */
 bool signald_link_is_up(const struct signald_link *s);
-/* The worker must have been stopped before: it may no longer report. NULL is fine. */
+/* The workers must have been stopped before: they may no longer report. NULL is fine. */
 void signald_link_free(struct signald_link *s);
 
 #endif

@@ -13,10 +13,17 @@
 
 struct worker;
 
-/* A control frame's text for signald; owned by whoever takes it, both parts to be freed. */
+struct worker_inventory; /* worker_load.h */
+
+/* A control frame's text for signald, or the answer to worker_ask_inventory; owned by whoever takes
+ * it, both parts to be freed (each is one allocation). */
 struct worker_report {
-    char *text;
-    bool hello; /* the answer to worker_ask_hello */
+    union {
+        char *text;
+        struct worker_inventory *inventory;
+    };
+    bool hello;        /* the answer to worker_ask_hello */
+    bool is_inventory; /* not for signald */
 };
 
 struct worker_options {

@@ -2,6 +2,9 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "sfu/shell/sfu_metrics.h"
+#include "sfu/shell/worker_events.h"
+#include "sfu/shell/worker_load.h"
 #include "sfu/shell/worker_private.h"
 
 /* ---- slots and speakers ---- */
@@ -179,4 +182,32 @@ void worker_hello(struct worker *w)
     }
     free(rooms);
     free(numbers);
+}
+
+/* ---- inventory ---- */
+
+void worker_tell_inventory(struct worker *w, int64_t mark)
+{
+    const struct transport *t;
+    struct worker_inventory *inventory =
+        malloc(sizeof *inventory + w->n_transports * sizeof inventory->entry[0]);
+    struct worker_report *r = malloc(sizeof *r);
+    if (!inventory || !r) {
+        free(inventory);
+        free(r);
+        return; /* control asks again */
+    }
+    inventory->mark = mark;
+    inventory->n = 0;
+    DL_FOREACH(w->transports, t)
+    {
+        inventory->entry[inventory->n++] =
+            (struct worker_inventory_entry){.room = t->room, .participant = t->number};
+    }
+    *r = (struct worker_report){.inventory = inventory, .is_inventory = true};
+    if (mailbox_put(w->out, r)) {
+        sfu_count(SFU_CONTROL_DROPPED, 1);
+        worker_report_free(r);
+    }
+    w->o.on_report(w->o.arg);
 }

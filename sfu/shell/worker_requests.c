@@ -7,6 +7,7 @@
 #include "lib/base/log.h"
 #include "lib/proto/sdp_publish.h"
 #include "lib/proto/sdp_subscribe.h"
+#include "sfu/shell/worker_events.h"
 #include "sfu/shell/worker_private.h"
 
 #define SDP_ROOM ((size_t)256 * 1024) /* bound of an answer or offer that we write */
@@ -330,7 +331,11 @@ void worker_handle(struct worker *w, struct control_frame *f)
     buf_init(&sdp, SDP_ROOM);
     switch (f->type) {
     case CONTROL_HELLO:
-        worker_hello(w);
+        if (f->id) { /* worker_ask_inventory */
+            worker_tell_inventory(w, f->id);
+        } else {
+            worker_hello(w);
+        }
         break;
     case CONTROL_PUBLISH:
         err = handle_publish(w, f, &sdp);
@@ -357,7 +362,7 @@ void worker_handle(struct worker *w, struct control_frame *f)
         err = ERR_UNSUPPORTED;
         break;
     }
-    if (f->type != CONTROL_HELLO) {
+    if (f->type != CONTROL_HELLO && f->id) { /* one without is another worker's to answer */
         reply(w, f, err, &sdp);
     }
     buf_free(&sdp);

@@ -1,0 +1,195 @@
+#include "sfu/shell/worker_set.h"
+
+#include <sched.h>
+#include <stdlib.h>
+
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+
+#define MAX_PORT 65535
+
+struct worker_set {
+    size_t n;
+    struct worker *worker[PLACEMENT_MAX_WORKERS];
+    int64_t cpu_us[PLACEMENT_MAX_WORKERS];
+    int64_t measured_us; /* 0: not yet */
+    struct placement *placement;
+    int64_t mark; /* grows with each request that places and each inventory that is asked for */
+};
+
+/* ---- life ---- */
+
+/* The CPUs that this process may use; returns how many were written. */
+static size_t usable_cpus(int *cpu, size_t cap)
+{
+    cpu_set_t set;
+    size_t n = 0;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) {
+        return 0;
+    }
+    for (int i = 0; i < CPU_SETSIZE && n < cap; i++) {
+        if (CPU_ISSET((size_t)i, &set)) {
+            cpu[n++] = i;
+        }
+    }
+    return n;
+}
+
+static int start_one(struct worker_set *s, const struct worker_options *options, const int *cpu,
+                     size_t n_cpus)
+{
+    struct worker_options o = *options;
+    size_t i = s->n;
+    o.port = options->port ? options->port + (int)i : 0;
+    int err = worker_start(&s->worker[i], &o);
+    if (err) {
+        return err;
+    }
+    s->n++;
+    int bound = n_cpus > 0 ? cpu[i % n_cpus] : -1;
+    if (bound >= 0 && worker_pin(s->worker[i], bound) != OK) {
+        LOG_W("pin_failed", "worker=%zu cpu=%d", i, bound);
+        bound = -1;
+    }
+    LOG_I("worker", "index=%zu port=%d cpu=%d", i, worker_port(s->worker[i]), bound);
+    return OK;
+}
+
+int worker_set_start(struct worker_set **out, const struct worker_options *o,
+                     const struct worker_set_options *options)
+{
+    int cpu[PLACEMENT_MAX_WORKERS];
+    size_t n_cpus = usable_cpus(cpu, PLACEMENT_MAX_WORKERS);
+    size_t n = options->workers ? options->workers : n_cpus ? n_cpus : 1;
+    struct placement_limits limits = {.workers = n,
+                                      .max_rooms = options->max_rooms,
+                                      .room_workers = options->room_workers,
+                                      .participants = options->participants,
+                                      .busy_per_mille = options->busy_per_mille};
+    if (n > PLACEMENT_MAX_WORKERS || (o->port && (size_t)o->port + n - 1 > MAX_PORT)) {
+        return ERR_INVALID;
+    }
+    struct worker_set *s = calloc(1, sizeof *s);
+    if (!s) {
+        return ERR_NOMEM;
+    }
+    int err = placement_new(&s->placement, &limits);
+    while (!err && s->n < n) {
+        err = start_one(s, o, cpu, options->pin ? n_cpus : 0);
+    }
+    if (err) {
+        worker_set_stop(s);
+        return err;
+    }
+    *out = s;
+    return OK;
+}
+
+void worker_set_stop(struct worker_set *s)
+{
+    if (s) {
+        for (size_t i = 0; i < s->n; i++) {
+            worker_stop(s->worker[i]);
+        }
+        placement_free(s->placement);
+        free(s);
+    }
+}
+
+size_t worker_set_count(const struct worker_set *s)
+{
+    return s->n;
+}
+
+struct worker *worker_set_at(const struct worker_set *s, size_t i)
+{
+    return s->worker[i];
+}
+
+const struct placement *worker_set_placement(const struct worker_set *s)
+{
+    return s->placement;
+}
+
+/* ---- requests ---- */
+
+/* The other workers of a room end their part of it without a word: the home answers. */
+static int close_branches(struct worker_set *s, const struct id *room, size_t home)
+{
+    uint64_t set = placement_workers(s->placement, room);
+    int err = OK;
+    for (size_t i = 0; i < s->n && !err; i++) {
+        if (i != home && (set >> i & 1)) {
+            struct control_frame *f = calloc(1, sizeof *f);
+            if (!f) {
+                return ERR_NOMEM;
+            }
+            f->type = CONTROL_CLOSE;
+            f->room = *room;
+            err = worker_request(s->worker[i], f);
+            if (err) {
+                free(f);
+            }
+        }
+    }
+    return err;
+}
+
+static int choose(struct worker_set *s, const struct control_frame *f, size_t *worker)
+{
+    if (f->type == CONTROL_PUBLISH || f->type == CONTROL_SUBSCRIBE) {
+        return placement_join(s->placement, &f->room, f->participant, ++s->mark, worker);
+    }
+    *worker = f->type == CONTROL_CLOSE ? placement_home(s->placement, &f->room)
+                                       : placement_find(s->placement, &f->room, f->participant);
+    if (*worker == PLACEMENT_NOWHERE) {
+        *worker = 0; /* which has no such room either, and says so */
+    }
+    return f->type == CONTROL_CLOSE ? close_branches(s, &f->room, *worker) : OK;
+}
+
+int worker_set_request(struct worker_set *s, struct control_frame *f)
+{
+    size_t worker;
+    enum control_type type = f->type;
+    struct id room = f->room; /* the frame is gone when it was handed over */
+    uint32_t participant = f->participant;
+    int err = choose(s, f, &worker);
+    if (!err) {
+        err = worker_request(s->worker[worker], f);
+    }
+    if (!err && type == CONTROL_LEAVE) {
+        placement_leave(s->placement, &room, participant);
+    } else if (!err && type == CONTROL_CLOSE) {
+        placement_close(s->placement, &room);
+    }
+    return err;
+}
+
+/* ---- measures ---- */
+
+void worker_set_measure(struct worker_set *s, int64_t now_us)
+{
+    int64_t past_us = now_us - s->measured_us;
+    int64_t mark = ++s->mark;
+    for (size_t i = 0; i < s->n; i++) {
+        int64_t cpu_us = worker_cpu_us(s->worker[i]), used_us = cpu_us - s->cpu_us[i];
+        if (s->measured_us && past_us > 0) {
+            int64_t busy = used_us * 1000 / past_us;
+            placement_load(s->placement, i, (uint32_t)(busy < 0 ? 0 : busy > 1000 ? 1000 : busy));
+        }
+        s->cpu_us[i] = cpu_us;
+        (void)worker_ask_inventory(s->worker[i], mark); /* else the next time */
+    }
+    s->measured_us = now_us;
+}
+
+void worker_set_take_inventory(struct worker_set *s, size_t i,
+                               const struct worker_inventory *inventory)
+{
+    placement_seen_begin(s->placement);
+    for (size_t k = 0; k < inventory->n; k++) {
+        placement_seen(s->placement, i, &inventory->entry[k].room, inventory->entry[k].participant);
+    }
+    placement_seen_end(s->placement, i, inventory->mark);
+}
