@@ -153,7 +153,7 @@ class LinkServer extends EventEmitter {
 /**
  * Starts sfud against that signald, in a folder of its own.
  * @param {FakeSignald} signald
- * @param {object} [settings] keys of [sfu]
+ * @param {object} [settings] keys of [sfu]; one worker where not said
  * @param {object} [options] how it runs: `program` (that of SOTTO_TEST_BUILD), `level` of its log, `wrap` (program → [command,
  *   ...arguments] that starts it, to pin it say)
  */
@@ -164,7 +164,7 @@ export async function startSfud(signald, settings = {}, { program, level = 'debu
     const metricsPort = await freePort();
     const keys = {
         sfu_link: { address: '127.0.0.1', port: signald.port, secret_file: 'secret' },
-        sfu: { port: 0, allow_loopback: 'yes', metrics_port: metricsPort, ...settings },
+        sfu: { port: 0, workers: 1, allow_loopback: 'yes', metrics_port: metricsPort, ...settings },
         log: { level },
     };
     const ini = Object.entries(keys).map(([name, set]) => `[${name}]\n${Object.entries(set).map(([k, v]) => `${k} = ${v}`).join('\n')}\n`);
@@ -186,6 +186,11 @@ export async function startSfud(signald, settings = {}, { program, level = 'debu
         log: () => log,
         async port() {
             return Number(await until('the media port', () => /started .*port=(\d+)/.exec(log)?.[1]));
+        },
+        /** The media ports of all workers, in their order. */
+        async ports() {
+            await this.port();
+            return [...log.matchAll(/ worker index=\d+ port=(\d+)/g)].map((m) => Number(m[1]));
         },
         /** The value of a metric, labels as in the text; summed over labels when none are given. */
         async metric(name, labels) {
