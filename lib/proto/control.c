@@ -19,6 +19,7 @@ static const char *const type_names[] = {
     [CONTROL_HELLO] = "hello",
     [CONTROL_PUBLISH] = "publish",
     [CONTROL_SUBSCRIBE] = "subscribe",
+    [CONTROL_WATCH] = "watch",
     [CONTROL_ANSWER] = "answer",
     [CONTROL_VIEW] = "view",
     [CONTROL_RESTART] = "restart",
@@ -264,6 +265,7 @@ static void read_body(struct control_frame *f, struct json_errors *e)
         read_hello(f, e);
         break;
     case CONTROL_PUBLISH:
+    case CONTROL_WATCH:
     case CONTROL_ANSWER:
         f->sdp = read_sdp(f->root, JSON_REQUIRED, e);
         break;
@@ -304,6 +306,11 @@ static void read_body(struct control_frame *f, struct json_errors *e)
         read_stats(f, e);
         break;
     case CONTROL_LEAVE:
+        f->has_which = cJSON_GetObjectItemCaseSensitive(f->root, "which") != NULL;
+        if (f->has_which) {
+            read_which(f, e);
+        }
+        break;
     case CONTROL_CLOSE:
         break;
     }

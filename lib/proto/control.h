@@ -27,10 +27,12 @@ enum control_type {
     /* signald to sfud, all with id and room, and participant but for close */
     CONTROL_PUBLISH,   /* sdp (offer); reply: sdp (answer) */
     CONTROL_SUBSCRIBE, /* audio_slots, video_slots; reply: sdp (offer) */
+    CONTROL_WATCH,     /* sdp (the client's recvonly offer); reply: sdp (answer) */
     CONTROL_ANSWER,    /* sdp */
     CONTROL_VIEW,      /* n_video, video[] (slot, participant, source, max_height, priority) */
-    CONTROL_RESTART,   /* which, sdp or NULL; reply: sdp */
-    CONTROL_LEAVE,
+    CONTROL_RESTART,   /* which, sdp or NULL; reply: sdp. With an sdp (publish, watch) it is the
+                          client's offer with its new ICE credentials, and the reply an answer */
+    CONTROL_LEAVE,     /* has_which, which: only that transport; else all of the participant's */
     CONTROL_CLOSE,
     CONTROL_REPLY, /* id, ok, sdp or NULL (of data), data or NULL; error_code, error_message */
     /* sfud to signald, events */
@@ -70,6 +72,7 @@ struct control_frame {
     uint32_t participant;
     const char *sdp; /* or NULL */
     enum control_which which;
+    bool has_which; /* leave */
     uint32_t audio_slots, video_slots;
     size_t n_audio, n_video, n_speakers, n_rooms;
     struct control_slot audio[CONTROL_MAX_AUDIO_SLOTS];
@@ -100,12 +103,16 @@ int control_room_at(const struct control_frame *f, size_t i, struct id *room,
 char *control_make_publish(int64_t id, const char *room, uint32_t participant, const char *sdp);
 char *control_make_subscribe(int64_t id, const char *room, uint32_t participant,
                              uint32_t audio_slots, uint32_t video_slots);
+char *control_make_watch(int64_t id, const char *room, uint32_t participant, const char *sdp);
 char *control_make_answer(int64_t id, const char *room, uint32_t participant, const char *sdp);
 char *control_make_view(int64_t id, const char *room, uint32_t participant,
                         const struct control_slot *video, size_t n);
 char *control_make_restart(int64_t id, const char *room, uint32_t participant,
                            enum control_which which, const char *sdp); /* sdp may be NULL */
 char *control_make_leave(int64_t id, const char *room, uint32_t participant);
+/* Only one of the participant's two transports. */
+char *control_make_leave_one(int64_t id, const char *room, uint32_t participant,
+                             enum control_which which);
 char *control_make_close(int64_t id, const char *room);
 /* data takes {"sdp": sdp} or {} when sdp is NULL. */
 char *control_make_reply(int64_t id, const char *sdp);

@@ -39,6 +39,13 @@ char *control_make_subscribe(int64_t id, const char *room, uint32_t participant,
     return finish(o);
 }
 
+char *control_make_watch(int64_t id, const char *room, uint32_t participant, const char *sdp)
+{
+    cJSON *o = start(CONTROL_WATCH, id, room, participant);
+    json_put_str(o, "sdp", sdp);
+    return finish(o);
+}
+
 char *control_make_answer(int64_t id, const char *room, uint32_t participant, const char *sdp)
 {
     cJSON *o = start(CONTROL_ANSWER, id, room, participant);
@@ -90,6 +97,14 @@ char *control_make_restart(int64_t id, const char *room, uint32_t participant,
 char *control_make_leave(int64_t id, const char *room, uint32_t participant)
 {
     return finish(start(CONTROL_LEAVE, id, room, participant));
+}
+
+char *control_make_leave_one(int64_t id, const char *room, uint32_t participant,
+                             enum control_which which)
+{
+    cJSON *o = start(CONTROL_LEAVE, id, room, participant);
+    json_put_str(o, "which", which_name(which));
+    return finish(o);
 }
 
 char *control_make_close(int64_t id, const char *room)

@@ -48,6 +48,12 @@ static void requests_round_trip(void **state)
     assert_int_equal(f.audio_slots, 3);
     assert_int_equal(f.video_slots, 9);
     control_free(&f);
+    take(control_make_watch(8, ROOM, 4, "v=0"));
+    assert_int_equal(f.type, CONTROL_WATCH);
+    assert_string_equal(control_type_name(f.type), "watch");
+    assert_int_equal(f.participant, 4);
+    assert_string_equal(f.sdp, "v=0");
+    control_free(&f);
     take(control_make_answer(9, ROOM, 65535, "v=0"));
     assert_int_equal(f.participant, 65535);
     control_free(&f);
@@ -66,6 +72,11 @@ static void requests_round_trip(void **state)
     control_free(&f);
     take(control_make_leave(12, ROOM, 3));
     assert_int_equal(f.type, CONTROL_LEAVE);
+    assert_false(f.has_which);
+    control_free(&f);
+    take(control_make_leave_one(12, ROOM, 3, CONTROL_WHICH_SUBSCRIBE));
+    assert_true(f.has_which);
+    assert_int_equal(f.which, CONTROL_WHICH_SUBSCRIBE);
     control_free(&f);
     take(control_make_close(13, ROOM));
     assert_int_equal(f.type, CONTROL_CLOSE);
@@ -177,6 +188,9 @@ static void refuses(void **state)
         "{\"t\":\"leave\",\"id\":1,\"room\":\"" ROOM "\",\"participant\":65536}",
         "{\"t\":\"publish\",\"id\":1,\"room\":\"" ROOM "\",\"participant\":1}",
         "{\"t\":\"publish\",\"id\":1,\"room\":\"" ROOM "\",\"participant\":1,\"sdp\":7}",
+        "{\"t\":\"watch\",\"id\":1,\"room\":\"" ROOM "\",\"participant\":1}",
+        "{\"t\":\"watch\",\"id\":1,\"room\":\"" ROOM "\",\"participant\":1,\"sdp\":\"\"}",
+        "{\"t\":\"leave\",\"id\":1,\"room\":\"" ROOM "\",\"participant\":1,\"which\":\"x\"}",
         "{\"t\":\"subscribe\",\"id\":1,\"room\":\"" ROOM
         "\",\"participant\":1,\"audioSlots\":17,\"videoSlots\":1}",
         "{\"t\":\"subscribe\",\"id\":1,\"room\":\"" ROOM
