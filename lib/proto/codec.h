@@ -26,8 +26,9 @@ enum codec codec_of(const char *name);
 
 struct codec_info {
     bool keyframe;    /* belongs to a picture that needs none before it: VP9 all packets of its base
-                         layer (neither P nor D); VP8 the first; H.264 those with SPS or a slice of an
-                         IDR picture's start; AV1 the first (N, or a sequence header) */
+                         layer (neither P nor D); H.264 those with an SPS or a piece of an IDR
+                         picture; VP8 and AV1 (N, or a sequence header) the first. Whoever begins to
+                         forward does so where also picture_start is true */
     bool frame_start; /* first packet of a (layer) frame. H.264 and AV1 have no mark for it: true
                          where one can begin; it does where also the timestamp is new */
     bool frame_end;   /* last packet of a (layer) frame, where the descriptor says so (VP9 E); the

@@ -80,9 +80,9 @@ struct dd_frame {
 /* Reads one descriptor (the extension's data); state takes over a structure that is attached, only
  * after the whole of it was read well, and unless it is late (a structure or mask that a newer
  * frame has replaced comes in again: the frame is read by it, the state stays). ERR_TRUNCATED,
- * ERR_INVALID (template, layer or padding beyond the bounds above), ERR_TOO_LARGE (more than
- * DD_MAX_FDIFFS differences), ERR_STATE (refers to a structure that was never seen). On failure
- * state is unchanged and *out is zero. */
+ * ERR_INVALID (layers or templates beyond the bounds above), ERR_TOO_LARGE (more than DD_MAX_FDIFFS
+ * differences, or DD_MAX_SIZE bytes), ERR_STATE (refers to a structure that is not held: never
+ * seen, lost on its way, or replaced since). On failure state is unchanged and *out is zero. */
 int dd_parse(struct dd_state *state, struct dd_frame *out, const uint8_t *data, size_t len);
 
 /* How a descriptor is to differ on its way out. All zero: not at all. */
