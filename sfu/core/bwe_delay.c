@@ -1,0 +1,145 @@
+#include "sfu/core/bwe_delay.h"
+
+#include <math.h>
+#include <string.h>
+
+#define GROUP_US         5000 /* draft section 5.2: burst_time */
+#define BURST_MAX_US     100000
+#define JUMP_US          3000000
+#define SMOOTHING        0.9
+#define GAIN             4.0
+#define DELTAS_MAX       60
+#define THRESHOLD_MS     12.5 /* section 5.4: del_var_th(0) */
+#define THRESHOLD_MIN_MS 6.0
+#define THRESHOLD_MAX_MS 600.0
+#define K_UP             0.0087 /* what libwebrtc uses; the draft names 0.01 and 0.00018 */
+#define K_DOWN           0.039
+#define OUTLIER_MS       15.0 /* section 5.4: a spike doesn't move the threshold */
+#define OVERUSE_MS       10.0 /* section 5.4: overuse_time_th */
+
+void bwe_delay_init(struct bwe_delay *d)
+{
+    memset(d, 0, sizeof *d);
+    d->threshold_ms = THRESHOLD_MS;
+    d->threshold_us = INT64_MIN;
+    d->over_ms = -1;
+}
+
+/* Least squares over what the window holds. */
+static double slope(const struct bwe_delay *d)
+{
+    double mean_x = 0, mean_y = 0, xy = 0, xx = 0;
+
+    for (unsigned i = 0; i < BWE_TREND_POINTS; i++) {
+        mean_x += d->at_ms[i];
+        mean_y += d->delay_ms[i];
+    }
+    mean_x /= BWE_TREND_POINTS;
+    mean_y /= BWE_TREND_POINTS;
+    for (unsigned i = 0; i < BWE_TREND_POINTS; i++) {
+        double x = d->at_ms[i] - mean_x;
+        xy += x * (d->delay_ms[i] - mean_y);
+        xx += x * x;
+    }
+    return xx > 0 ? xy / xx : d->trend;
+}
+
+static void adapt_threshold(struct bwe_delay *d, double offset_ms, int64_t at_us)
+{
+    double size = fabs(offset_ms);
+
+    if (d->threshold_us == INT64_MIN) {
+        d->threshold_us = at_us;
+    }
+    if (size <= d->threshold_ms + OUTLIER_MS) {
+        double k = size < d->threshold_ms ? K_DOWN : K_UP;
+        double ms = fmin((double)(at_us - d->threshold_us) / 1000, 100);
+        d->threshold_ms += k * (size - d->threshold_ms) * fmax(ms, 0);
+        d->threshold_ms = fmin(fmax(d->threshold_ms, THRESHOLD_MIN_MS), THRESHOLD_MAX_MS);
+    }
+    d->threshold_us = at_us;
+}
+
+static void detect(struct bwe_delay *d, double trend, double sent_ms, int64_t at_us)
+{
+    double offset = d->points * trend * GAIN;
+
+    if (offset > d->threshold_ms) {
+        d->over_ms = d->over_ms < 0 ? sent_ms / 2 : d->over_ms + sent_ms;
+        d->over_count++;
+        if (d->over_ms > OVERUSE_MS && d->over_count > 1 && trend >= d->trend) {
+            d->over_ms = 0;
+            d->over_count = 0;
+            d->usage = BWE_OVERUSE;
+        }
+    } else {
+        d->over_ms = -1;
+        d->over_count = 0;
+        d->usage = offset < -d->threshold_ms ? BWE_UNDERUSE : BWE_NORMAL;
+    }
+    d->trend = trend;
+    adapt_threshold(d, offset, at_us);
+}
+
+static void add_point(struct bwe_delay *d, double sent_ms, double arrived_ms, int64_t at_us)
+{
+    if (d->points == 0) {
+        d->first_us = at_us;
+    }
+    d->points += d->points < DELTAS_MAX;
+    d->accumulated_ms += arrived_ms - sent_ms;
+    d->smoothed_ms = SMOOTHING * d->smoothed_ms + (1 - SMOOTHING) * d->accumulated_ms;
+    d->at_ms[d->next] = (double)(at_us - d->first_us) / 1000;
+    d->delay_ms[d->next] = d->smoothed_ms;
+    d->next = (d->next + 1) % BWE_TREND_POINTS;
+    if (d->points >= BWE_TREND_POINTS) {
+        detect(d, slope(d), sent_ms, at_us);
+    }
+}
+
+/* Sent within the burst time, or after a queue on the way held them: they came in one go. */
+static bool same_group(const struct bwe_group *g, int64_t sent_us, int64_t arrived_us)
+{
+    int64_t arrived = arrived_us - g->last_arrived_us;
+    int64_t grown = arrived - (sent_us - g->last_sent_us);
+
+    if (sent_us - g->first_sent_us <= GROUP_US) {
+        return true;
+    }
+    return grown < 0 && arrived <= GROUP_US && arrived_us - g->first_arrived_us < BURST_MAX_US;
+}
+
+static void close_group(struct bwe_delay *d)
+{
+    const struct bwe_group *g = &d->group, *p = &d->previous;
+    int64_t sent = g->last_sent_us - p->last_sent_us;
+    int64_t arrived = g->last_arrived_us - p->last_arrived_us;
+
+    if (d->have_previous && arrived >= 0) { /* groups that overtook each other tell nothing */
+        add_point(d, (double)sent / 1000, (double)arrived / 1000, g->last_arrived_us);
+    }
+    d->previous = d->group;
+    d->have_previous = true;
+}
+
+void bwe_delay_input(struct bwe_delay *d, int64_t sent_us, int64_t arrived_us)
+{
+    struct bwe_group *g = &d->group;
+
+    if (d->have_group) {
+        int64_t drift = (arrived_us - g->last_arrived_us) - (sent_us - g->last_sent_us);
+        if (drift > JUMP_US || drift < -JUMP_US) {
+            bwe_delay_init(d);
+        } else if (sent_us < g->first_sent_us) {
+            return;
+        } else if (same_group(g, sent_us, arrived_us)) {
+            g->last_sent_us = sent_us > g->last_sent_us ? sent_us : g->last_sent_us;
+            g->last_arrived_us = arrived_us > g->last_arrived_us ? arrived_us : g->last_arrived_us;
+            return;
+        } else {
+            close_group(d);
+        }
+    }
+    d->have_group = true;
+    *g = (struct bwe_group){sent_us, sent_us, arrived_us, arrived_us};
+}

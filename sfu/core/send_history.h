@@ -1,0 +1,45 @@
+/* What was sent on one subscriber's transport by transport-wide sequence number
+ * (draft-holmer-rmcat-transport-wide-cc-extensions-01): the newest 2048 packets, eight bytes each.
+ */
+#ifndef SOTTO_SFU_CORE_SEND_HISTORY_H
+#define SOTTO_SFU_CORE_SEND_HISTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SEND_HISTORY         2048 /* power of two, under 2^15 */
+#define SEND_HISTORY_IDLE_US 2000000
+
+enum sent_state { SENT_NONE, SENT_FLYING, SENT_ACKED, SENT_LOST };
+
+struct sent_packet {
+    uint32_t at_us; /* low 32 bits: unambiguous, since 2048 gaps of at most 2 s are under 2^32 us */
+    uint16_t bytes;
+    uint8_t cluster;
+    uint8_t state; /* enum sent_state */
+};
+
+struct send_history {
+    int64_t next;    /* unwrapped number of the next packet */
+    int64_t first;   /* nothing below is remembered: a silence ended there */
+    int64_t last_us; /* when the newest left */
+    struct sent_packet ring[SEND_HISTORY];
+};
+
+/* What a feedback said for the first time about one packet. */
+struct sent_news {
+    int64_t sent_us;
+    uint16_t bytes;
+    uint8_t cluster; /* of a probe; 0: none */
+    bool received;
+    bool late; /* was told lost before, and came after all */
+};
+
+void send_history_init(struct send_history *h);
+/* Remembers a packet; returns the number to write into it. Sizes over 65535 count as that. */
+uint16_t send_history_add(struct send_history *h, size_t bytes, uint8_t cluster, int64_t now_us);
+/* One status of a feedback. False when it is no news: never sent, forgotten, said before. */
+bool send_history_take(struct send_history *h, uint16_t seq, bool received, struct sent_news *out);
+
+#endif
