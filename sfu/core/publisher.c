@@ -81,6 +81,9 @@ void publisher_free(struct publisher *p)
         for (size_t i = 0; i < p->n_tracks; i++) {
             track_free(p->track[i]);
         }
+        if (p->holder) {
+            *p->holder = NULL;
+        }
         free(p);
     }
 }
@@ -291,7 +294,7 @@ static size_t poll_requests(struct publisher *p, struct writer *w, int64_t now_u
             t->nack.keyframe_wanted = false;
             track_request_keyframe(t, now_us);
         }
-        if (t->feeds && t->stats.ssrc && pli_poll(&t->pli, now_us)) {
+        if ((t->feeds || t->relays) && t->stats.ssrc && pli_poll(&t->pli, now_us)) {
             rtcp_write_pli(w, p->ssrc, t->stats.ssrc);
             count->plis++;
         }

@@ -36,7 +36,9 @@ struct publisher {
     struct sr_clock clock;
     int64_t report_us; /* when the next receiver report is due */
     int64_t cache_us;
-    void *user; /* the shell's transport */
+    void *user;                /* the shell's transport; NULL when it comes over a relay link */
+    uint32_t link;             /* 1 + that link; 0: it has a transport here */
+    struct publisher **holder; /* set to NULL when it is freed; or NULL */
 };
 
 /* source_base: sources base … base + SDP_MAX_TRACKS - 1 are this publisher's. random: 32 bits for

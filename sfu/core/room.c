@@ -5,6 +5,8 @@
 
 #include "lib/base/err.h"
 
+#define HEARD_AT_ONCE 5 /* packets of 20 ms between two words of a relay link about a level */
+
 /* ---- who is here ---- */
 
 struct room *room_new(const struct id *id)
@@ -311,18 +313,40 @@ bool room_tick(struct room *r, int64_t now_us)
     return changed || r->speakers_changed;
 }
 
-void room_hear(struct room *r, const struct track *t, struct packet *k)
+static uint32_t speaker_key(const struct track *t)
+{
+    uint32_t screen = t->sdp.source == SDP_SOURCE_SCREEN_AUDIO ? ROOM_SCREEN : 0;
+    return t->publisher->number | screen;
+}
+
+static void note_heard(struct track_heard *h, uint8_t level, bool voice, uint8_t packets)
+{
+    if (h->packets == 0 || level < h->level) {
+        h->level = level;
+    }
+    h->voice = voice || (h->packets && h->voice);
+    h->packets = (uint8_t)(h->packets > UINT8_MAX - packets ? UINT8_MAX : h->packets + packets);
+}
+
+void room_hear(struct room *r, struct track *t, struct packet *k)
 {
     uint8_t level;
     bool voice;
-    uint32_t key = t->publisher->number;
-    if (t->sdp.source == SDP_SOURCE_SCREEN_AUDIO) {
-        key |= ROOM_SCREEN;
-    }
     uint8_t id = t->publisher->ext.id[RTP_EXT_AUDIO_LEVEL];
     if (rtp_audio_level(&k->header, packet_data(k), id, &level, &voice)) {
-        speakers_input(r->speakers, key, level, voice, k->arrival_us);
+        speakers_input(r->speakers, speaker_key(t), level, voice, k->arrival_us);
+        note_heard(&t->heard, level, voice, 1);
     } else {
-        speakers_input_unknown(r->speakers, key, k->header.payload_len, k->arrival_us);
+        speakers_input_unknown(r->speakers, speaker_key(t), k->header.payload_len, k->arrival_us);
     }
+}
+
+void room_hear_level(struct room *r, struct track *t, uint8_t level, bool voice, uint8_t packets,
+                     int64_t now_us)
+{
+    uint8_t n = packets < HEARD_AT_ONCE ? packets : HEARD_AT_ONCE;
+    for (uint8_t i = 0; i < n; i++) {
+        speakers_input(r->speakers, speaker_key(t), level, voice, now_us);
+    }
+    note_heard(&t->heard, level, voice, packets);
 }

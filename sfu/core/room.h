@@ -58,7 +58,10 @@ void room_assign_one(struct room *r, struct subscriber *s, int64_t now_us);
 /* Levels, speakers, silent tracks; call each 100 ms. True when something is to be told. */
 bool room_tick(struct room *r, int64_t now_us);
 /* The level of one packet of a participant's microphone or screen sound. */
-void room_hear(struct room *r, const struct track *t, struct packet *k);
+void room_hear(struct room *r, struct track *t, struct packet *k);
+/* The same as a relay link tells it: so many packets, the loudest of that level. */
+void room_hear_level(struct room *r, struct track *t, uint8_t level, bool voice, uint8_t packets,
+                     int64_t now_us);
 
 /* What a view asks for one slot; a slot that it doesn't name becomes empty. */
 struct room_view {

@@ -17,6 +17,7 @@ struct router {
     struct forward *forward;
     size_t forward_cap; /* at least all slots that there are: grown when one subscribes */
     size_t n_slots;
+    uint32_t relays; /* of the last packet: the links that want it */
 };
 
 struct router *router_new(const struct router_limits *limits)
@@ -318,15 +319,30 @@ const struct forward *router_packet(struct router *r, struct publisher *p, struc
                                     size_t *n, struct track **owner)
 {
     enum publisher_packet what;
-    bool woke;
-    struct slot *slot;
     *n = 0;
+    r->relays = 0;
     struct track *t = *owner = publisher_find(p, k, &what);
     if (!t || what == PUBLISHER_PROBE) {
         return r->forward;
     }
+    return router_track_packet(r, t, k, what == PUBLISHER_RETRANSMISSION, n);
+}
+
+uint32_t router_relays(const struct router *r)
+{
+    return r->relays;
+}
+
+const struct forward *router_track_packet(struct router *r, struct track *t, struct packet *k,
+                                          bool retransmitted, size_t *n)
+{
+    bool woke;
+    struct slot *slot;
+    struct publisher *p = t->publisher;
+    *n = 0;
     bool live_before = t->live;
-    enum track_verdict verdict = track_input(t, k, what == PUBLISHER_RETRANSMISSION, &woke);
+    enum track_verdict verdict = track_input(t, k, retransmitted, &woke);
+    r->relays = verdict == TRACK_DROP ? 0 : t->relays;
     if (verdict == TRACK_PADDING) {
         DL_FOREACH(t->feeds, slot)
         {

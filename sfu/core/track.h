@@ -21,6 +21,13 @@
 struct publisher;
 struct slot;
 
+/* How loud a track was since the relay links were told last. */
+struct track_heard {
+    uint8_t level; /* of the loudest packet, 0 (loudest) .. 127 */
+    uint8_t packets;
+    bool voice;
+};
+
 struct track {
     struct publisher *publisher;
     uint32_t source; /* unique in its router: what rewriters know the track by */
@@ -36,7 +43,9 @@ struct track {
     int64_t last_us;         /* when the last one came; 0: none yet */
     uint16_t width, height;  /* of the last keyframe; 0: not known */
     struct slot *feeds;      /* utlist of the slots that this track feeds */
-    uint64_t rtx_packets;    /* that came as retransmissions */
+    uint32_t relays;         /* bit i: relay link i wants it */
+    struct track_heard heard;
+    uint64_t rtx_packets; /* that came as retransmissions */
 };
 
 /* What is to become of a packet. */
