@@ -14,6 +14,8 @@
 #define PROBE_TICK_US     25000
 #define CALM_US           1000000 /* after a decrease, before the next probe */
 #define IDLE_SHARE        0.65    /* less of the target than this is limited by the application */
+#define FILLING_SHARE     0.75
+#define PROBE_GAIN        1.3
 #define IDLE_WINDOW_S     0.5
 #define IDLE_BEGINS       0.8 /* of the window */
 #define IDLE_ENDS         0.5
@@ -68,7 +70,7 @@ void bwe_init(struct bwe *b, const struct bwe_config *cfg, int64_t now_us)
 
 uint16_t bwe_on_sent(struct bwe *b, size_t bytes, enum bwe_kind kind, int64_t now_us)
 {
-    uint8_t cluster = probe_on_sent(&b->probe, bytes);
+    uint8_t cluster = probe_on_sent(&b->probe, bytes, now_us);
 
     if (b->unanswered_us == 0) {
         b->unanswered_us = now_us;
@@ -103,6 +105,7 @@ static struct probe_state probing(const struct bwe *b, int64_t now_us)
         .estimate_bps = (double)b->target_bps,
         .wanted_bps = b->wanted_bps,
         .max_bps = b->max_bps,
+        .filling = b->acked.bps > FILLING_SHARE * (double)b->target_bps,
         .congested = b->delay.usage == BWE_OVERUSE || dropped || b->loss.limit_bps < b->rate.bps,
     };
 }
@@ -111,7 +114,8 @@ static void use_probes(struct bwe *b, int64_t now_us)
 {
     struct probe_result r;
 
-    while (probe_poll(&b->probe, &r)) {
+    while (probe_poll(&b->probe, now_us, &r)) {
+        r.gained = r.bps > b->rate.bps * PROBE_GAIN;
         if (r.bps > b->rate.bps && b->delay.usage != BWE_OVERUSE) {
             bwe_rate_set(&b->rate, r.bps, now_us);
             bwe_acked_expect_change(&b->acked);
@@ -175,12 +179,17 @@ static void conclude(struct bwe *b, int64_t newest_sent_us, int64_t now_us)
     }
     b->unanswered_us = 0;
     watch_use(b, now_us);
-    struct bwe_rate_input in = {b->delay.usage, b->acked.bps, b->application_limited};
+    struct bwe_rate_input in = {b->delay.usage, b->acked.bps, bwe_delay_queue_ms(&b->delay),
+                                b->application_limited};
     b->stats.overuses += in.usage == BWE_OVERUSE;
     bwe_rate_update(&b->rate, &in, now_us);
-    bwe_loss_update(&b->loss, b->rate.bps, b->acked.bps);
+    bwe_loss_update(&b->loss, b->rate.bps, b->acked.bps, in.queue_ms);
     publish(b, now_us);
     use_probes(b, now_us);
+    if (b->rate.improved) {
+        b->rate.improved = false;
+        probe_hurry(&b->probe);
+    }
 }
 
 size_t bwe_on_feedback(struct bwe *b, const struct twcc_feedback *fb, const struct twcc_status *st,

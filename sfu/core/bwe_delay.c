@@ -15,6 +15,8 @@
 #define K_UP             0.0087 /* what libwebrtc uses; the draft names 0.01 and 0.00018 */
 #define K_DOWN           0.039
 #define OUTLIER_MS       15.0 /* section 5.4: a spike doesn't move the threshold */
+#define BASE_US          30000000
+#define QUEUE_SMOOTHING  0.9
 #define OVERUSE_MS       10.0 /* section 5.4: overuse_time_th */
 
 void bwe_delay_init(struct bwe_delay *d)
@@ -109,6 +111,33 @@ static bool same_group(const struct bwe_group *g, int64_t sent_us, int64_t arriv
     return grown < 0 && arrived <= GROUP_US && arrived_us - g->first_arrived_us < BURST_MAX_US;
 }
 
+/* The least one-way delay of the last 30 to 60 s is the path's own: skew of the clocks is
+ * milliseconds in that time. */
+static void watch_queue(struct bwe_delay *d, const struct bwe_group *g)
+{
+    int64_t offset = g->last_arrived_us - g->last_sent_us;
+
+    if (!d->have_previous) {
+        d->base_us[0] = d->base_us[1] = offset;
+        d->base_since_us = g->last_sent_us;
+        d->offset_us = (double)offset;
+    }
+    if (g->last_sent_us - d->base_since_us > BASE_US) {
+        d->base_since_us = g->last_sent_us;
+        d->base_us[1] = d->base_us[0];
+        d->base_us[0] = offset;
+    }
+    d->base_us[0] = offset < d->base_us[0] ? offset : d->base_us[0];
+    d->offset_us = QUEUE_SMOOTHING * d->offset_us + (1 - QUEUE_SMOOTHING) * (double)offset;
+}
+
+double bwe_delay_queue_ms(const struct bwe_delay *d)
+{
+    int64_t base = d->base_us[0] < d->base_us[1] ? d->base_us[0] : d->base_us[1];
+
+    return d->have_previous ? fmax(d->offset_us - (double)base, 0) / 1000 : 0;
+}
+
 static void close_group(struct bwe_delay *d)
 {
     const struct bwe_group *g = &d->group, *p = &d->previous;
@@ -118,6 +147,7 @@ static void close_group(struct bwe_delay *d)
     if (d->have_previous && arrived >= 0) { /* groups that overtook each other tell nothing */
         add_point(d, (double)sent / 1000, (double)arrived / 1000, g->last_arrived_us);
     }
+    watch_queue(d, g);
     d->previous = d->group;
     d->have_previous = true;
 }

@@ -32,11 +32,18 @@ struct bwe_delay {
     double over_ms;       /* for how long the slope is too steep; under 0: it isn't */
     unsigned over_count;
     enum bwe_usage usage;
+    /* the queue that stands, from the one-way delay over the least that was seen */
+    int64_t base_us[2]; /* least difference of the clocks, in this and the former window */
+    int64_t base_since_us;
+    double offset_us; /* the same, now, smoothed */
 };
 
 void bwe_delay_init(struct bwe_delay *d);
 /* A packet that arrived, in order of sending; arrived_us is of the receiver's clock (any origin,
  * any skew). Jumps of the difference of the clocks past 3 s start it anew. */
 void bwe_delay_input(struct bwe_delay *d, int64_t sent_us, int64_t arrived_us);
+
+/* The delay that a standing queue adds, in milliseconds. A slope can't see it. */
+double bwe_delay_queue_ms(const struct bwe_delay *d);
 
 #endif

@@ -11,6 +11,8 @@
 #define INHERENT_MIN   0.001
 #define INHERENT_SHARE 0.05    /* of loss that a link may have by itself at any rate, */
 #define INHERENT_BPS   75000.0 /* and more at low rates: this over the rate */
+#define INHERENT_MAX   0.2
+#define QUEUE_MS       100.0   /* of a queue that stands: loss isn't the link's own then */
 #define CEILING_SHARE  0.08    /* recent loss over this bounds the rate at once, */
 #define CEILING_BPS    75000.0 /* to this over what is above it */
 #define DOUBT                                                                                      \
@@ -94,7 +96,8 @@ static double inherent_loss(const struct bwe_loss *l, double bps)
         weight *= AGEING;
     }
     double q = packets > dropped ? (lost - dropped) / (packets - dropped) : 0;
-    return fmin(fmax(q, INHERENT_MIN), INHERENT_SHARE + INHERENT_BPS / bps);
+    double most = fmin(INHERENT_SHARE + INHERENT_BPS / bps, INHERENT_MAX);
+    return fmin(fmax(q, INHERENT_MIN), l->queued ? INHERENT_MIN : most);
 }
 
 /* How likely what was lost is on a link of this rate: a log-likelihood. */
@@ -149,7 +152,7 @@ static double ceiling(double average)
     return average > CEILING_SHARE ? CEILING_BPS / (average - CEILING_SHARE) : INFINITY;
 }
 
-void bwe_loss_update(struct bwe_loss *l, double delay_bps, double acked_bps)
+void bwe_loss_update(struct bwe_loss *l, double delay_bps, double acked_bps, double queue_ms)
 {
     if (!close_window(l)) {
         return;
@@ -160,6 +163,7 @@ void bwe_loss_update(struct bwe_loss *l, double delay_bps, double acked_bps)
         return;
     }
     l->average = recent_loss(l);
+    l->queued = queue_ms > QUEUE_MS;
     double top = ceiling(l->average);
     double bps = fmin(choose(l, delay_bps, acked_bps), top);
     bps =

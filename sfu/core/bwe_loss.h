@@ -21,6 +21,7 @@ struct bwe_loss {
     double limit_bps; /* INFINITY: loss bounds nothing */
     double average;   /* recent share of packets lost */
     double inherent;  /* the share that the link loses anyway, as believed */
+    bool queued;      /* a queue stands: what is lost is lost there */
     unsigned windows; /* filled, at most BWE_LOSS_WINDOWS */
     unsigned next;
     struct bwe_loss_window window[BWE_LOSS_WINDOWS];
@@ -32,7 +33,8 @@ struct bwe_loss {
 void bwe_loss_init(struct bwe_loss *l);
 void bwe_loss_input(struct bwe_loss *l, const struct sent_news *news);
 /* Once a feedback: moves the limit when a window is full. delay_bps is what the delay-based part
- * allows, acked_bps what arrives (under 0: not known). */
-void bwe_loss_update(struct bwe_loss *l, double delay_bps, double acked_bps);
+ * allows, acked_bps what arrives (under 0: not known), queue_ms the queue that stands on the way.
+ */
+void bwe_loss_update(struct bwe_loss *l, double delay_bps, double acked_bps, double queue_ms);
 
 #endif

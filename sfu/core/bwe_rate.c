@@ -13,6 +13,9 @@
 #define DETECT_US        100000 /* what the detector takes, beside the round trip */
 #define LEARN_OVERUSE    0.05
 #define LEARN_PROBE      0.5
+#define BETA_QUEUED      0.75 /* with a queue that has to drain as well */
+#define QUEUE_MS         80.0
+#define QUEUE_HOLD_US    5000000 /* longer is no queue, but a path that has become longer */
 #define QUIET_DROP_US    1000000 /* between decreases while little is sent */
 
 static void capacity_forget(struct bwe_capacity *c)
@@ -82,7 +85,8 @@ static void increase(struct bwe_rate *r, const struct bwe_rate_input *in, int64_
     double limit = in->acked_bps < 0 ? r->bps : HEADROOM * in->acked_bps + HEADROOM_BPS;
 
     if (c->kbps >= 0 && in->acked_bps / 1000 > c->kbps + capacity_spread(c)) {
-        capacity_forget(c); /* the link is better than it was */
+        capacity_forget(c);
+        r->improved = true;
     }
     r->changed_us = now_us;
     if (in->application_limited || r->bps >= limit) {
@@ -111,7 +115,8 @@ static bool may_decrease(const struct bwe_rate *r, const struct bwe_rate_input *
 static void decrease(struct bwe_rate *r, const struct bwe_rate_input *in, int64_t now_us)
 {
     struct bwe_capacity *c = &r->capacity;
-    double to = BETA * (in->acked_bps < 0 ? r->bps : in->acked_bps);
+    double beta = in->queue_ms > QUEUE_MS ? BETA_QUEUED : BETA;
+    double to = beta * (in->acked_bps < 0 ? r->bps : in->acked_bps);
 
     if (!may_decrease(r, in, now_us)) {
         return;
@@ -131,12 +136,27 @@ static void decrease(struct bwe_rate *r, const struct bwe_rate_input *in, int64_
     r->decreased_us = now_us;
 }
 
+/* A queue that neither grows nor shrinks has no slope, but is no reason to send more. */
+static bool queue_stands(struct bwe_rate *r, double queue_ms, int64_t now_us)
+{
+    if (queue_ms <= QUEUE_MS) {
+        r->queued_us = 0;
+        return false;
+    }
+    if (r->queued_us == 0) {
+        r->queued_us = now_us;
+    }
+    return now_us - r->queued_us < QUEUE_HOLD_US;
+}
+
 void bwe_rate_update(struct bwe_rate *r, const struct bwe_rate_input *in, int64_t now_us)
 {
+    bool queued = queue_stands(r, in->queue_ms, now_us);
+
     if (in->usage == BWE_OVERUSE) {
         decrease(r, in, now_us);
         r->state = BWE_HOLD;
-    } else if (in->usage == BWE_UNDERUSE) { /* the queue drains: let it */
+    } else if (in->usage == BWE_UNDERUSE || queued) { /* the queue drains: let it */
         r->state = BWE_HOLD;
     } else if (r->state == BWE_HOLD) {
         r->state = BWE_INCREASE;

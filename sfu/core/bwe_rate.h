@@ -24,11 +24,14 @@ struct bwe_rate {
     int64_t changed_us;   /* when the rate was last reckoned */
     int64_t decreased_us; /* INT64_MIN: never */
     int64_t rtt_us;
+    bool improved;     /* more came through than the link was known for: the reader clears it */
+    int64_t queued_us; /* since when a queue stands; 0: none does */
 };
 
 struct bwe_rate_input {
     enum bwe_usage usage;
     double acked_bps;         /* under 0: not known */
+    double queue_ms;          /* that stands on the way */
     bool application_limited; /* far less is sent than may be: grow by probes only */
 };
 

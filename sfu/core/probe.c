@@ -3,30 +3,32 @@
 #include <math.h>
 #include <string.h>
 
-#define CLUSTER_US    15000
-#define BURST_US      2000
-#define GIVE_UP_US    1000000 /* from the beginning to the last answer */
-#define SEND_UP_TO_US 300000
-#define INTERVAL_US   5000000
-#define SOON_US       500000 /* after the last probe, when the want has grown */
-#define PACKET_MIN    200
-#define PACKET_MAX    1200
-#define FIRST_SCALE   3.0
-#define SECOND_SCALE  6.0
-#define FURTHER_SCALE 2.0
-#define FURTHER_SHARE 0.7  /* of the target that must have come through to go on */
-#define OVERSHOOT     1.25 /* of what is wanted: room for it to vary */
-#define WORTH         1.05
-#define GOT_SHARE     0.8
-#define GOT_MIN       4
-#define RATIO_MAX     2.0
-#define UNSATURATED   0.9
-#define USABLE        0.95
+#define CLUSTER_US       15000
+#define SPREAD_US        10000 /* a train of video in it may fill it early: one more ends it then */
+#define BURST_US         2000
+#define GIVE_UP_US       1000000 /* from the beginning to the last answer */
+#define SEND_UP_TO_US    300000
+#define INTERVAL_US      5000000
+#define INTERVAL_FULL_US 20000000 /* where we fill the link, a probe only pushes others away */
+#define SOON_US          500000   /* after the last probe, when the want has grown */
+#define PACKET_MIN       200
+#define PACKET_MAX       1200
+#define FIRST_SCALE      3.0
+#define SECOND_SCALE     6.0
+#define FURTHER_SCALE    2.0
+#define FURTHER_SHARE    0.7  /* of the target that must have come through to go on */
+#define OVERSHOOT        1.25 /* of what is wanted: room for it to vary */
+#define WORTH            1.05
+#define GOT_SHARE        0.8
+#define GOT_MIN          4
+#define RATIO_MAX        2.0
+#define UNSATURATED      0.9
+#define USABLE           0.95
 
 void probe_init(struct probe *p)
 {
     memset(p, 0, sizeof *p);
-    p->next_us = INT64_MIN;
+    p->last_us = INT64_MIN / 2;
 }
 
 static struct probe_cluster *find(struct probe *p, uint8_t id)
@@ -52,7 +54,8 @@ static void start(struct probe *p, double bps, int64_t now_us)
         .want_bytes = (uint32_t)fmax(bps * CLUSTER_US / 8e6, PROBE_PACKETS * PACKET_MIN),
     };
     p->sent++;
-    p->next_us = now_us + INTERVAL_US;
+    p->last_us = now_us;
+    p->hurry = false;
 }
 
 /* The most that is worth proving. */
@@ -75,9 +78,25 @@ static void give_up(struct probe *p, int64_t now_us)
             c->sending = false;
         }
         if (c->id != 0 && age > GIVE_UP_US) {
+            if (!c->judged && c->lost_packets == 0) { /* its feedback was lost: no verdict */
+                p->hurry = true;
+            }
             c->id = 0;
         }
     }
+}
+
+static int64_t ready_us(const struct probe *p, const struct probe_state *s)
+{
+    if (p->hurry || s->wanted_bps > p->explored_bps * OVERSHOOT) {
+        return p->last_us + SOON_US;
+    }
+    return p->last_us + (p->full && s->filling ? INTERVAL_FULL_US : INTERVAL_US);
+}
+
+void probe_hurry(struct probe *p)
+{
+    p->hurry = true;
 }
 
 static bool busy(const struct probe *p)
@@ -116,15 +135,18 @@ void probe_tick(struct probe *p, const struct probe_state *s, int64_t now_us)
     } else if (p->then_bps > s->estimate_bps) {
         start(p, p->then_bps, now_us);
         p->then_bps = 0;
-    } else if (!busy(p) &&
-               (now_us >= p->next_us || (s->wanted_bps > p->explored_bps * OVERSHOOT &&
-                                         now_us >= p->next_us - INTERVAL_US + SOON_US))) {
+    } else if (!busy(p) && now_us >= ready_us(p, s)) {
         p->explored_bps = s->wanted_bps;
         start(p, fmin(FURTHER_SCALE * s->estimate_bps, top(s)), now_us);
     }
 }
 
-uint8_t probe_on_sent(struct probe *p, size_t bytes)
+static bool enough(const struct probe_cluster *c)
+{
+    return c->sent_bytes >= c->want_bytes && c->sent_packets >= PROBE_PACKETS;
+}
+
+uint8_t probe_on_sent(struct probe *p, size_t bytes, int64_t now_us)
 {
     struct probe_cluster *c = newest(p);
 
@@ -133,7 +155,7 @@ uint8_t probe_on_sent(struct probe *p, size_t bytes)
     }
     c->sent_bytes += (uint32_t)bytes;
     c->sent_packets++;
-    if (c->sent_bytes >= c->want_bytes && c->sent_packets >= PROBE_PACKETS) {
+    if (enough(c) && now_us - c->started_us >= SPREAD_US) {
         c->sending = false;
     }
     return c->id;
@@ -152,6 +174,10 @@ struct probe_want probe_wants(const struct probe *p, int64_t now_us)
     /* A turn that comes late must not send all at once: what leaves together measures nothing. */
     due = fmin(due, fmax(2 * size, 2 * BURST_US * a_us));
     double next = (double)c->sent_bytes / a_us;
+    if (enough(c)) {
+        due = now_us - c->started_us >= SPREAD_US ? size : 0;
+        next = SPREAD_US;
+    }
     return (struct probe_want){
         .bytes = due >= size / 2 ? (size_t)due : 0,
         .packet_bytes = (size_t)size,
@@ -214,19 +240,21 @@ static bool judge(const struct probe_cluster *c, struct probe_result *out)
     return true;
 }
 
-bool probe_poll(struct probe *p, struct probe_result *out)
+bool probe_poll(struct probe *p, int64_t now_us, struct probe_result *out)
 {
     for (unsigned i = 0; i < PROBE_CLUSTERS; i++) {
         struct probe_cluster *c = &p->cluster[i];
-        bool told = c->got_packets + c->lost_packets >= c->sent_packets;
+        bool told = c->got_packets + c->lost_packets >= c->sent_packets ||
+                    now_us - c->started_us > GIVE_UP_US / 2;
         if (c->id == 0 || c->judged || c->sending || !told) {
             continue;
         }
-        c->judged = true;
         if (judge(c, out)) {
+            c->judged = true;
             p->succeeded++;
             return true;
         }
+        c->judged = c->got_packets + c->lost_packets >= c->sent_packets;
     }
     return false;
 }
@@ -234,6 +262,7 @@ bool probe_poll(struct probe *p, struct probe_result *out)
 void probe_go_on(struct probe *p, const struct probe_result *r, const struct probe_state *s,
                  int64_t now_us)
 {
+    p->full = r->saturated && !r->gained;
     if (r->saturated || s->congested || !worth(s) || busy(p) || p->then_bps > 0) {
         return;
     }
@@ -249,5 +278,5 @@ int64_t probe_deadline(const struct probe *p, const struct probe_state *s)
     if (w.again_us != INT64_MAX || s->congested || !worth(s)) {
         return w.again_us;
     }
-    return p->next_us;
+    return ready_us(p, s);
 }

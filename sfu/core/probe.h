@@ -34,7 +34,9 @@ struct probe {
     bool initial_done;
     double then_bps;          /* the second initial probe, 0: none */
     double explored_bps;      /* the last want that was probed for */
-    int64_t next_us;          /* no probe before */
+    bool full;                /* the last result filled the link without finding much more */
+    bool hurry;               /* there is reason to think that the link got better */
+    int64_t last_us;          /* when the last cluster began */
     uint64_t sent, succeeded; /* clusters, for the metrics */
 };
 
@@ -49,12 +51,14 @@ struct probe_state {
     double estimate_bps;
     double wanted_bps; /* what the allocator would send if it could */
     double max_bps;
+    bool filling;   /* nearly all of the estimate is used: it can grow by itself */
     bool congested; /* overuse, loss-limited or just decreased: not now */
 };
 
 struct probe_result {
     double bps; /* that came through */
     double target_bps;
+    bool gained;    /* far more than was known: set by who uses it */
     bool saturated; /* the link was full: bps is its capacity, less a margin */
 };
 
@@ -62,15 +66,17 @@ void probe_init(struct probe *p);
 /* Starts a cluster when there is reason to; gives up on those that nobody answers. */
 void probe_tick(struct probe *p, const struct probe_state *s, int64_t now_us);
 /* The cluster that a packet sent now belongs to, 0: none; counts it. */
-uint8_t probe_on_sent(struct probe *p, size_t bytes);
+uint8_t probe_on_sent(struct probe *p, size_t bytes, int64_t now_us);
 struct probe_want probe_wants(const struct probe *p, int64_t now_us);
 /* A status with a cluster. */
 void probe_input(struct probe *p, const struct sent_news *news, int64_t arrived_us);
 /* One result when there is any. */
-bool probe_poll(struct probe *p, struct probe_result *out);
+bool probe_poll(struct probe *p, int64_t now_us, struct probe_result *out);
 /* The result was used: probes further when the link wasn't full and more is wanted. */
 void probe_go_on(struct probe *p, const struct probe_result *r, const struct probe_state *s,
                  int64_t now_us);
+/* The link seems to have become better: probes as soon as nothing speaks against it. */
+void probe_hurry(struct probe *p);
 /* When probe_tick has work; INT64_MAX: only a change of its state brings any. */
 int64_t probe_deadline(const struct probe *p, const struct probe_state *s);
 
