@@ -24,7 +24,8 @@
 struct http_server;
 struct http_request;
 
-enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE };
+/* OPTIONS is answered without a handler (Allow, CORS) where no route of that method adds to it. */
+enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_OPTIONS };
 
 /* Who a request or socket is, as the access token or ticket says. */
 struct http_principal {
@@ -44,6 +45,7 @@ enum http_route_flags {
     HTTP_PUBLIC_OPS =
         32, /* also on the internal port (healthz, readyz); together with HTTP_INTERNAL:
                on the internal port only, and without the key (metrics) */
+    HTTP_AUTH_OPTIONAL = 64, /* a good token is taken, none or a bad one is no error */
 };
 
 struct http_route {
@@ -94,7 +96,7 @@ void http_drain(struct http_server *s);
 void http_free(struct http_server *s);
 
 /* ---- a request ---- */
-const struct http_principal *http_who(const struct http_request *r); /* NULL without HTTP_AUTH */
+const struct http_principal *http_who(const struct http_request *r); /* NULL without a token */
 const char *http_path_arg(const struct http_request *r, const char *name); /* "id" of "{id}"; "" */
 const char *http_query(const struct http_request *r,
                        const char *name); /* decoded; NULL if absent */
@@ -119,7 +121,8 @@ void http_problem_limited(struct http_request *r, const struct ratelimit_result 
 /* The usual answer for an error code (ERR_NOT_FOUND → 404 not_found, ERR_FORBIDDEN → 403,
  * ERR_CONFLICT/ERR_WRONG_STATE → 409, ERR_UNAVAILABLE/ERR_TIMEOUT → 503 with Retry-After, …). */
 void http_problem_err(struct http_request *r, int err);
-/* A response header, before the answer. ERR_TOO_LARGE past 2 KiB in all. */
+/* A response header, before the answer; twice the same name makes two. ERR_TOO_LARGE past 4 KiB in
+ * all. Kept with the answer of an Idempotency-Key, but for the RateLimit ones. */
 int http_set_header(struct http_request *r, const char *name, const char *value);
 
 /* A handler that shows all metrics in Prometheus' text format; for a route {HTTP_GET, "/metrics",

@@ -47,12 +47,52 @@ static int fingerprint(const struct http_request *r, char out[2 * SHA256_LEN + 3
     return rc;
 }
 
-static void replay(struct http_request *r, int status, const char *body)
+/* ---- the head of an answer: "name: value" lines ---- */
+
+static const char type_name[] = "content-type";
+static const char limit_lines[] = "ratelimit-";
+
+/* What is to be kept of the head: the type and what the handler set. */
+static int head_of(const struct http_request *r, struct buf *out)
+{
+    const char *p = (const char *)r->extra.data, *end = p + r->extra.len;
+    int rc = r->content_type ? buf_printf(out, "%s: %s\n", type_name, r->content_type) : OK;
+    while (rc == OK && p && p < end) {
+        const char *value = p + strlen(p) + 1;
+        if (strncmp(p, limit_lines, sizeof(limit_lines) - 1) != 0)
+            rc = buf_printf(out, "%s %s\n", p, value);
+        p = value + strlen(value) + 1;
+    }
+    return rc;
+}
+
+static void replay_line(struct http_request *r, char *line)
+{
+    char *value = strstr(line, ": ");
+    if (!value)
+        return;
+    *value = 0;
+    value += 2;
+    if (strcmp(line, type_name) == 0)
+        (void)str_copy(r->kept_type, sizeof(r->kept_type), value);
+    else
+        (void)http_set_header(r, line, value);
+}
+
+static void replay_head(struct http_request *r, const char *head)
+{
+    char *copy = head ? strdup(head) : NULL, *rest = copy, *line;
+    while (rest && (line = strsep(&rest, "\n")) != NULL)
+        replay_line(r, line);
+    free(copy);
+}
+
+static void replay(struct http_request *r, int status, const char *body, const char *head)
 {
     char *copy = body ? strdup(body) : NULL;
     (void)http_set_header(r, "idempotency-replayed", "true");
-    http_answer(r, status, status >= 400 ? "application/problem+json" : "application/json", copy,
-                copy ? strlen(copy) : 0);
+    replay_head(r, head);
+    http_answer(r, status, r->kept_type[0] ? r->kept_type : NULL, copy, copy ? strlen(copy) : 0);
 }
 
 static void on_begun(void *arg, int err, const struct pg_result *res)
@@ -69,7 +109,7 @@ static void on_begun(void *arg, int err, const struct pg_result *res)
         r->idem_held = true;
         http_request_run(r);
     } else if (strcmp(outcome, "replay") == 0) {
-        replay(r, (int)pg_int(res, 0, 1), pg_text(res, 0, 2));
+        replay(r, (int)pg_int(res, 0, 1), pg_text(res, 0, 2), pg_text(res, 0, 3));
     } else if (strcmp(outcome, "reused") == 0) {
         http_problem(r, 422, "idempotency_key_reused",
                      "The Idempotency-Key was used for another request");
@@ -95,8 +135,8 @@ bool http_idempotency_begin(struct http_request *r)
     const char *params[] = {scope, key, print};
     if (rc == OK)
         rc = pg_query(r->server->o.pg, "idempotency_begin",
-                      "select outcome, status, body from idempotency_begin($1, $2, $3)", 3, params,
-                      scope, on_begun, r);
+                      "select outcome, status, body, head from idempotency_begin($1, $2, $3)", 3,
+                      params, scope, on_begun, r);
     if (rc != OK)
         http_problem_err(r, rc);
     return true;
@@ -122,19 +162,22 @@ void http_idempotency_finish(struct http_request *r)
     char scope[128], status[16];
     scope_of(r, scope, sizeof(scope));
     snprintf(status, sizeof(status), "%d", r->status);
-    struct buf body;
+    struct buf body, head;
     buf_init(&body, HTTP_MAX_RESPONSE + 1);
+    buf_init(&head, 2 * HTTP_EXTRA_HEADERS);
     int rc = r->out_len ? buf_append(&body, r->out, r->out_len) : OK;
+    rc = rc == OK ? head_of(r, &head) : rc;
     const char *params[] = {scope, r->header[HTTP_H_IDEMPOTENCY_KEY], status,
-                            r->out_len ? buf_cstr(&body) : NULL};
+                            r->out_len ? buf_cstr(&body) : NULL, buf_cstr(&head)};
     if (rc == OK && worth_keeping(r->status))
-        rc =
-            pg_query(r->server->o.pg, "idempotency_finish",
-                     "select idempotency_finish($1, $2, $3, $4)", 4, params, scope, on_finished, r);
+        rc = pg_query(r->server->o.pg, "idempotency_finish",
+                      "select idempotency_finish($1, $2, $3, $4, $5)", 5, params, scope,
+                      on_finished, r);
     else if (rc == OK)
         rc = pg_query(r->server->o.pg, "idempotency_abort", "select idempotency_abort($1, $2)", 2,
                       params, scope, on_finished, r);
     buf_free(&body);
+    buf_free(&head);
     if (rc != OK) {
         LOG_W("idempotency_not_stored", "rid=%s err=%s", r->request_id, err_name(rc));
         http_answer_send(r);

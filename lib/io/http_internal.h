@@ -17,7 +17,7 @@ enum {
     HTTP_MAX_RESPONSE = 16 * 1024 * 1024,
     HTTP_CHUNK = 8 * 1024,       /* of a response body, a write */
     HTTP_HEADER_ROOM = 8 * 1024, /* of a response's headers */
-    HTTP_EXTRA_HEADERS = 2048,
+    HTTP_EXTRA_HEADERS = 4096,
     HTTP_BODY_TIME_US = 30000000, /* a request's body must be here by then */
     HTTP_DISCARD_MAX =
         1024 * 1024, /* of a refused body we read on; past it the connection closes */
@@ -111,6 +111,7 @@ struct http_request {
     int status;
     struct buf extra; /* "name:" 0 "value" 0 … */
     const char *content_type;
+    char kept_type[64];     /* content_type of an answer that was kept */
     char *out;              /* owned, or of `file` */
     struct http_file *file; /* whose content `out` borrows, or NULL */
     size_t out_len, out_sent;

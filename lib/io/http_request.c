@@ -60,7 +60,8 @@ static bool within_limits(struct http_request *r)
 
 static bool authenticated(struct http_request *r)
 {
-    if (!(r->match.route->flags & HTTP_AUTH))
+    unsigned flags = r->match.route->flags;
+    if (!(flags & (HTTP_AUTH | HTTP_AUTH_OPTIONAL)))
         return true;
     const char *h = r->header[HTTP_H_AUTHORIZATION];
     if (h && strncasecmp(h, "Bearer ", 7) == 0 && r->server->o.authenticate &&
@@ -69,6 +70,8 @@ static bool authenticated(struct http_request *r)
         r->has_who = true;
         return true;
     }
+    if (!(flags & HTTP_AUTH))
+        return true;
     (void)http_set_header(r, "www-authenticate", "Bearer");
     http_problem(r, 401, "unauthorized", h ? "Invalid or expired token" : "Token required");
     return false;
@@ -113,16 +116,20 @@ static void no_route(struct http_request *r)
     }
 }
 
-static void answer_options(struct http_request *r)
+/* True: a route goes on with it. */
+static bool admit_options(struct http_request *r)
 {
     char allow[64];
     if (!r->match.allowed && below_v1(r->path)) {
         http_problem(r, 404, "not_found", NULL);
-        return;
+        return false;
     }
     http_allow_text(r->match.allowed ? r->match.allowed : 1u << HTTP_GET, allow, sizeof(allow));
     (void)http_set_header(r, "allow", allow);
+    if (r->match.route)
+        return true;
     http_answer(r, 204, NULL, NULL, 0);
+    return false;
 }
 
 static size_t body_limit(const struct http_request *r)
@@ -134,10 +141,8 @@ static size_t body_limit(const struct http_request *r)
 /* Everything that can be decided by the head alone. True: go on. */
 static bool admit(struct http_request *r)
 {
-    if (r->options) {
-        answer_options(r);
+    if (r->options && !admit_options(r))
         return false;
-    }
     if (!r->match.route) {
         no_route(r);
         return false;
@@ -215,8 +220,8 @@ int http_request_begin(struct http_port *port, struct lws *wsi, const char *path
         http_problem(r, 400, "bad_request", "The request line or headers are malformed");
         return 0;
     }
-    http_route_find(r->server->sets, port->kind == HTTP_PORT_INTERNAL, r->method, r->path,
-                    &r->match);
+    http_route_find(r->server->sets, port->kind == HTTP_PORT_INTERNAL,
+                    r->options ? HTTP_OPTIONS : r->method, r->path, &r->match);
     /* lws takes a request with these methods and no length for one with an endless body. */
     if (r->content_length < 0 && r->method != HTTP_GET && r->method != HTTP_DELETE)
         r->close_after = true;

@@ -68,7 +68,7 @@ static void put_cors(struct out *o, const struct http_request *r)
     put(o, "access-control-allow-origin:", origin);
     put(o, "access-control-expose-headers:",
         "x-request-id, retry-after, ratelimit-limit, ratelimit-remaining, ratelimit-reset, etag, "
-        "location");
+        "location, link, accept-post, accept-patch");
     if (!r->options)
         return;
     char allow[64];

@@ -6,6 +6,7 @@
 
 #include "lib/base/log.h"
 #include "signaling/shell/call_shell.h"
+#include "signaling/shell/whip.h"
 
 static const char *nullable(const struct id *id)
 {
@@ -240,7 +241,7 @@ static void accept_answer(struct ask *a, int err, const char *outcome, int numbe
         ev.error = error_of(err);
     } else if (strcmp(outcome, "joined") == 0) {
         ev.type = CALL_ACCEPT_COMMITTED;
-        ev.online = hub_device_online(a->s->o.hub, a->device_id.s);
+        ev.online = hub_device_online(a->s->o.hub, a->device_id.s) || whip_holds(en, &a->device_id);
     } else if (strcmp(outcome, "busy") == 0) {
         ev.error = CALL_E_BUSY;
     } else {

@@ -8,6 +8,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
 #include "signaling/shell/call_shell.h"
+#include "signaling/shell/whip.h"
 
 static void *must(void *p)
 {
@@ -116,6 +117,7 @@ static void entry_free(struct call_entry *en)
         user_remove(s, en->call->parties[i].user_id.s, en);
     }
     HASH_DEL(s->by_id, en);
+    whip_entry_free(en);
     call_free(en->call);
     free(en);
 }
@@ -135,6 +137,7 @@ static void entry_settle(struct call_entry *en, struct call_effects *fx)
 {
     call_effects_run(en, fx);
     call_effects_free(fx);
+    whip_settle(en);
     index_users(en);
     call_metrics_gauges(en);
     call_entry_schedule(en);

@@ -5,6 +5,7 @@
 
 #include "lib/base/log.h"
 #include "signaling/shell/call_shell.h"
+#include "signaling/shell/whip.h"
 
 /* ---- answers ---- */
 
@@ -18,7 +19,10 @@ static void request_free(struct call_request *rq)
 
 void call_request_reply(struct call_request *rq, cJSON *data)
 {
-    if (rq->q != NULL) {
+    if (rq->op != NULL) {
+        cJSON_Delete(data);
+        whip_op_told(rq->op, CALL_OK);
+    } else if (rq->q != NULL) {
         hub_reply(rq->q, data);
     } else {
         http_reply(rq->r, 201, data != NULL ? data : json_new());
@@ -48,23 +52,42 @@ static int status_of(enum call_error e)
     }
 }
 
+static bool is_passing(enum call_error e)
+{
+    return e == CALL_E_UNAVAILABLE || e == CALL_E_SFU_UNAVAILABLE;
+}
+
+void call_http_error(struct http_request *r, enum call_error e)
+{
+    if (is_passing(e)) {
+        http_set_header(r, "Retry-After", "1");
+    }
+    http_problem(r, status_of(e), call_error_name(e), call_error_text(e));
+}
+
 void call_request_error(struct call_request *rq, enum call_error e)
 {
-    bool passing = e == CALL_E_UNAVAILABLE || e == CALL_E_SFU_UNAVAILABLE;
-    if (rq->q != NULL) {
-        hub_reply_error(rq->q, call_error_name(e), call_error_text(e), passing ? 1000 : 0);
+    if (rq->op != NULL) {
+        whip_op_told(rq->op, e);
+    } else if (rq->q != NULL) {
+        hub_reply_error(rq->q, call_error_name(e), call_error_text(e), is_passing(e) ? 1000 : 0);
     } else {
-        if (passing) {
-            http_set_header(rq->r, "Retry-After", "1");
-        }
-        http_problem(rq->r, status_of(e), call_error_name(e), call_error_text(e));
+        call_http_error(rq->r, e);
     }
+    request_free(rq);
+}
+
+void call_request_answered(struct call_request *rq, int err, const cJSON *data, const char *code)
+{
+    whip_op_answered(rq->op, err, data, code);
     request_free(rq);
 }
 
 void call_request_fail(struct call_request *rq, const char *code, const char *message)
 {
-    if (rq->q != NULL) {
+    if (rq->op != NULL) {
+        whip_op_told(rq->op, CALL_E_BAD_REQUEST);
+    } else if (rq->q != NULL) {
         hub_reply_error(rq->q, code, message, 0);
     } else {
         http_problem(rq->r, strcmp(code, "not_found") == 0 ? 404 : 400, code, message);
@@ -156,6 +179,16 @@ static struct call_request *request_new(struct calls *s, const struct http_princ
     rq->user_id = who->user_id;
     rq->device_id = who->device_id;
     rq->received_us = clock_mono_us();
+    return rq;
+}
+
+struct call_request *call_request_for(struct whip_op *op)
+{
+    struct http_principal who = {.user_id = op->user_id, .device_id = op->device_id};
+    struct call_request *rq = request_new(op->s, &who, NULL, NULL);
+    rq->op = op;
+    rq->call_id = op->call_id;
+    rq->frame.type = FRAME_SFU_PUBLISH; /* what a stranger is told goes by it */
     return rq;
 }
 

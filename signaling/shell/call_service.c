@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "signaling/shell/call_shell.h"
+#include "signaling/shell/whip.h"
 
 #define MAX_LIMITED_USERS 100000
 
@@ -26,6 +27,9 @@ static void on_presence(void *arg, const struct http_principal *who, bool online
     struct calls *s = arg;
     const struct call_user *u = call_user_find(s, who->user_id.s);
     for (int i = 0; u != NULL && i < u->n; i++) {
+        if (!online && whip_holds(u->entries[i], &who->device_id)) {
+            continue; /* it is there by WHIP or WHEP still */
+        }
         struct call_event ev = {.type = online ? CALL_SOCKET_BACK : CALL_SOCKET_LOST,
                                 .user_id = who->user_id,
                                 .device_id = who->device_id};
@@ -97,6 +101,7 @@ struct calls *calls_new(const struct calls_options *o)
     call_wheel_start(s);
     call_frames_register(s);
     call_routes_add(s);
+    whip_routes_add(s);
     hub_on_presence(o->hub, on_presence, s);
     hub_set_connected_extra(o->hub, on_connected, s);
     call_sfu_start(s);

@@ -6,6 +6,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
 #include "signaling/shell/call_shell.h"
+#include "signaling/shell/whip.h"
 
 bool call_sfu_available(const struct calls *s)
 {
@@ -82,6 +83,15 @@ static cJSON *frame_of(const struct call *c, const struct call_frame *f, int par
     return o;
 }
 
+/* Of a WHIP or WHEP request. */
+static cJSON *op_frame(const struct call *c, const struct whip_op *op, int participant)
+{
+    cJSON *o = room_frame(op->type, c->id.s, participant);
+    json_put_str(o, "sdp", op->sdp);
+    json_put_str(o, "which", op->which);
+    return o;
+}
+
 /* What the SFU's own codes (sfu/shell/worker_requests.c) mean for a client; what is none of them,
  * or no answer at all, may be tried again. */
 static enum call_error error_of(int err, const char *code)
@@ -111,6 +121,10 @@ static void on_reply(void *arg, int err, const cJSON *data, const char *code)
         call_request_error(rq, CALL_E_SFU_UNAVAILABLE);
         return;
     }
+    if (rq->op != NULL) {
+        call_request_answered(rq, err, data, code);
+        return;
+    }
     if (err != OK) {
         LOG_W("sfu_request", "call=%s type=%s code=%s", rq->call_id.s,
               call_frame_name(rq->frame.type), code != NULL ? code : err_name(err));
@@ -122,6 +136,7 @@ static void on_reply(void *arg, int err, const cJSON *data, const char *code)
         }
         return;
     }
+    whip_displace(rq);
     cJSON *o = json_new();
     const char *sdp = text_of(data, "sdp");
     json_put_str(o, "sdp", sdp[0] != '\0' ? sdp : NULL);
@@ -164,7 +179,24 @@ void call_sfu_forward(struct call_entry *en, struct call_request *rq,
         return;
     }
     calls_ref(en->s);
-    sfu_request(en->s->o.sfu, node, frame_of(en->call, &rq->frame, rq->number), on_reply, rq);
+    cJSON *frame = rq->op != NULL ? op_frame(en->call, rq->op, rq->number)
+                                  : frame_of(en->call, &rq->frame, rq->number);
+    sfu_request(en->s->o.sfu, node, frame, on_reply, rq);
+}
+
+bool call_sfu_ready(const struct call_entry *en)
+{
+    return en->s->o.sfu != NULL && en->node[0] != '\0' ? sfu_node_is_up(en->s->o.sfu, en->node)
+                                                       : call_sfu_available(en->s);
+}
+
+void call_sfu_leave_one(struct call_entry *en, int number, const char *which)
+{
+    if (en->s->o.sfu != NULL && en->node[0] != '\0' && number > 0) {
+        cJSON *o = room_frame("leave", en->call->id.s, number);
+        json_put_str(o, "which", which);
+        sfu_request(en->s->o.sfu, en->node, o, NULL, NULL);
+    }
 }
 
 void call_sfu_leave(struct call_entry *en, int number)
@@ -188,6 +220,7 @@ static void lost_room(struct call_entry *en)
 {
     en->node[0] = '\0';
     call_entry_step(en, &(struct call_event){.type = CALL_SFU_UP, .kept = false});
+    whip_room_gone(en);
 }
 
 void call_sfu_replace(struct call_entry *en)
@@ -197,16 +230,16 @@ void call_sfu_replace(struct call_entry *en)
     }
 }
 
-static bool has_room(const cJSON *rooms, const char *call_id)
+static const cJSON *room_in(const cJSON *rooms, const char *call_id)
 {
     const cJSON *room;
     cJSON_ArrayForEach(room, rooms)
     {
         if (strcmp(text_of(room, "room"), call_id) == 0) {
-            return true;
+            return room;
         }
     }
-    return false;
+    return NULL;
 }
 
 /* Rooms of calls that ended, or that moved, while we couldn't tell the node. */
@@ -233,8 +266,10 @@ static void node_up(struct calls *s, const char *node, const cJSON *rooms)
             continue;
         }
         bool mine = strcmp(en->node, node) == 0;
-        if (mine && has_room(rooms, en->call->id.s)) {
+        const cJSON *room = mine ? room_in(rooms, en->call->id.s) : NULL;
+        if (room != NULL) {
             call_entry_step(en, &(struct call_event){.type = CALL_SFU_UP, .kept = true});
+            whip_room_kept(en, cJSON_GetObjectItemCaseSensitive(room, "participants"));
         } else if (mine || (en->call->sfu_away && en->call->sfu_deadline_us == 0)) {
             lost_room(en); /* its process is another one, or it stays away: placed anew */
         }
@@ -364,6 +399,9 @@ static void on_event(void *arg, const char *node, const char *type, const cJSON 
         call_entry_step(en, &(struct call_event){.type = CALL_MEDIA_CONNECTED,
                                                  .number = number_of(frame, "participant"),
                                                  .connected = type[0] == 'c'});
+        if (type[0] == 'd') {
+            whip_media_gone(en, number_of(frame, "participant"), text_of(frame, "which"));
+        }
     }
 }
 

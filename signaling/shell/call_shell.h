@@ -25,10 +25,11 @@
 struct call_entry {
     struct calls *s;
     struct call *call;
-    char node[CALL_NODE_LEN]; /* of the SFU, or "" */
-    int indexed;              /* participants that are in by_user */
-    bool counted;             /* in the gauges */
-    enum call_state shown;    /* as the gauges have it */
+    char node[CALL_NODE_LEN];   /* of the SFU, or "" */
+    struct whip_session *whips; /* WHIP and WHEP sessions of its participants (whip.h) */
+    int indexed;                /* participants that are in by_user */
+    bool counted;               /* in the gauges */
+    enum call_state shown;      /* as the gauges have it */
     bool end_emitted, end_written, end_told;
     int64_t answered_wall_us, ended_wall_us; /* 0: not yet */
     int64_t ended_mono_us;
@@ -50,7 +51,8 @@ struct call_user {
 struct call_request {
     struct calls *s;
     struct hub_request *q;  /* or */
-    struct http_request *r; /* one of both */
+    struct http_request *r; /* or */
+    struct whip_op *op;     /* a step of a WHIP or WHEP request (whip.h): one of the three */
     struct id user_id, device_id, call_id;
     struct call_frame frame;
     bool has_frame;
@@ -162,6 +164,12 @@ void call_request_error(struct call_request *rq, enum call_error e);
 void call_request_fail(struct call_request *rq, const char *code, const char *message);
 /* Feeds an event of this request (and its payload) to the call; rq may be gone after. */
 void call_request_step(struct call_request *rq, struct call_entry *en, struct call_event *ev);
+/* The question of a WHIP or WHEP request: whip_op_told or whip_op_answered hears the answer. */
+struct call_request *call_request_for(struct whip_op *op);
+/* What the SFU answered to such a one. */
+void call_request_answered(struct call_request *rq, int err, const cJSON *data, const char *code);
+/* The problem that goes with an error of the call machine. */
+void call_http_error(struct http_request *r, enum call_error e);
 /* A call_start whose conversation has an open call: joins that one. */
 void call_request_join(struct call_request *rq, struct call_entry *en);
 
@@ -179,7 +187,11 @@ void call_sfu_stop(struct calls *s);
 bool call_sfu_available(const struct calls *s);
 void call_sfu_forward(struct call_entry *en, struct call_request *rq,
                       const struct call_participant *p);
+/* A node has the room, or could take it. */
+bool call_sfu_ready(const struct call_entry *en);
 void call_sfu_leave(struct call_entry *en, int number);
+/* Only its transport `which`: "publish" or "subscribe". */
+void call_sfu_leave_one(struct call_entry *en, int number, const char *which);
 void call_sfu_close(struct call_entry *en);
 void call_sfu_replace(struct call_entry *en);
 /* The open calls are loaded: compares them with the nodes that came before. */

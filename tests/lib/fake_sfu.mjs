@@ -3,13 +3,22 @@ import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 
 const NONCE = 32;
-const ANSWER = 'v=0\r\no=- 2 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n';
+/** A description with ICE credentials of its own each time, as a restart needs them. */
+const describe = () => {
+    const [ufrag, pwd] = [randomBytes(4).toString('hex'), randomBytes(12).toString('hex')];
+    return [
+        'v=0', 'o=- 2 2 IN IP4 127.0.0.1', 's=-', 't=0 0', 'a=ice-lite', 'a=group:BUNDLE 0',
+        'm=audio 7000 UDP/TLS/RTP/SAVPF 111', 'c=IN IP4 127.0.0.1', 'a=mid:0', `a=ice-ufrag:${ufrag}`, `a=ice-pwd:${pwd}`,
+        'a=candidate:1 1 udp 2130706431 127.0.0.1 7000 typ host', 'a=end-of-candidates', 'a=rtpmap:111 opus/48000/2', '',
+    ].join('\r\n');
+};
+const DESCRIBED = ['publish', 'subscribe', 'watch', 'restart'];
 
 export class FakeSfu {
     /** Connects and says hello; `rooms` are those it claims to have still. */
     static async open(port, secret, { node = 'fake-1', instance = randomUUID(), rooms = [], load } = {}) {
         const sfu = new FakeSfu();
-        Object.assign(sfu, { node, instance, requests: [], waiters: [], answers: {} });
+        Object.assign(sfu, { node, instance, requests: [], waiters: [], answers: {}, held: [] });
         sfu.socket = connect(port, '127.0.0.1');
         await sfu.#handshake(secret);
         sfu.#send({ t: 'hello', node, instance, region: 'test', rooms, load: load ?? { rooms: 0, transports: 0, packetsPerSecond: 0, cpu: 0 } });
@@ -58,10 +67,23 @@ export class FakeSfu {
 
     #take(frame) {
         this.requests.push(frame);
-        const answer = this.answers[frame.t] ?? { data: ['publish', 'subscribe', 'restart'].includes(frame.t) ? { sdp: ANSWER } : {} };
+        if (this.answers[frame.t] === 'hold') this.held.push(frame);
+        else this.#answer(frame);
+        this.waiters = this.waiters.filter((waiter) => !waiter());
+    }
+
+    #answer(frame) {
+        const answer = this.answers[frame.t] ?? { data: DESCRIBED.includes(frame.t) ? { sdp: describe() } : {} };
         if (answer.error) this.#send({ t: 'reply', id: frame.id, ok: false, error: answer.error });
         else this.#send({ t: 'reply', id: frame.id, ok: true, data: answer.data });
-        this.waiters = this.waiters.filter((waiter) => !waiter());
+    }
+
+    /** Requests of a type whose answer is 'hold' wait until here. */
+    release(type) {
+        delete this.answers[type];
+        const held = this.held.filter((frame) => frame.t === type);
+        this.held = this.held.filter((frame) => frame.t !== type);
+        for (const frame of held) this.#answer(frame);
     }
 
     /** Sends an event frame ({t: "slots", …}). */
