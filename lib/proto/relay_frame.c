@@ -23,8 +23,8 @@ const char *relay_frame_name(enum relay_frame_type t)
     static const char *const names[] = {
         [RELAY_ANNOUNCE] = "announce", [RELAY_WITHDRAW] = "withdraw", [RELAY_DEMAND] = "demand",
         [RELAY_NACK] = "nack",         [RELAY_LEVELS] = "levels",     [RELAY_REPORT] = "report",
-        [RELAY_PACKET] = "packet",     [RELAY_PING] = "ping"};
-    bool known = t >= RELAY_ANNOUNCE && t <= RELAY_PING;
+        [RELAY_PACKET] = "packet",     [RELAY_SOLICIT] = "solicit",   [RELAY_PING] = "ping"};
+    bool known = t >= RELAY_ANNOUNCE && t <= RELAY_SOLICIT;
     return known ? names[t] : "";
 }
 
@@ -98,7 +98,6 @@ static void read_ext(struct cursor *c, struct rtp_ext_map *ext)
 static void write_announce(struct writer *w, const struct relay_frame *f)
 {
     const struct relay_description *d = &f->description;
-    size_t mid_len = strnlen(d->mid, sizeof d->mid - 1);
     write_room(w, &f->room);
     writer_u16(w, (uint16_t)f->participant);
     writer_u8(w, (uint8_t)((d->video ? FLAG_VIDEO : 0) | (d->nack ? FLAG_NACK : 0) |
@@ -111,24 +110,7 @@ static void write_announce(struct writer *w, const struct relay_frame *f)
     writer_u32(w, d->ssrc);
     writer_u16(w, d->width);
     writer_u16(w, d->height);
-    writer_u8(w, (uint8_t)mid_len);
-    writer_bytes(w, d->mid, mid_len);
     write_ext(w, &d->ext);
-}
-
-static int read_mid(struct cursor *c, struct relay_description *d)
-{
-    uint8_t len = cursor_u8(c);
-    const uint8_t *mid = cursor_bytes(c, len);
-    if (!mid) {
-        return ERR_TRUNCATED;
-    }
-    if (len >= sizeof d->mid || memchr(mid, 0, len)) {
-        return ERR_INVALID;
-    }
-    memcpy(d->mid, mid, len);
-    d->mid[len] = 0;
-    return OK;
 }
 
 static int read_announce(struct cursor *c, struct relay_frame *f)
@@ -151,11 +133,10 @@ static int read_announce(struct cursor *c, struct relay_frame *f)
     d->ssrc = cursor_u32(c);
     d->width = cursor_u16(c);
     d->height = cursor_u16(c);
-    err = read_mid(c, d);
-    if (err) {
-        return err;
-    }
     read_ext(c, &d->ext);
+    if (c->bad) {
+        return ERR_TRUNCATED;
+    }
     bool good = f->participant && d->pt <= 127 && d->layers && d->clock_rate && f->track;
     return good ? OK : ERR_INVALID;
 }
@@ -267,6 +248,8 @@ static int read_body(struct cursor *c, struct relay_frame *f)
         return OK;
     case RELAY_PACKET:
         return read_packet(c, f);
+    case RELAY_SOLICIT:
+        return read_room(c, &f->room);
     case RELAY_WITHDRAW:
     case RELAY_PING:
         return OK;
@@ -297,10 +280,10 @@ int relay_frame_read(struct relay_frame *f, const uint8_t *data, size_t len)
 
 static bool is_writable(const struct relay_frame *f)
 {
-    bool announce = f->type == RELAY_ANNOUNCE;
-    return f->type >= RELAY_ANNOUNCE && f->type <= RELAY_PING && f->n_seqs <= RELAY_MAX_SEQS &&
-           f->n_levels <= RELAY_MAX_LEVELS &&
-           (!announce || (id_is_valid(f->room.s) && f->participant <= MAX_PARTICIPANT));
+    bool has_room = f->type == RELAY_ANNOUNCE || f->type == RELAY_SOLICIT;
+    return f->type >= RELAY_ANNOUNCE && f->type <= RELAY_SOLICIT && f->n_seqs <= RELAY_MAX_SEQS &&
+           f->n_levels <= RELAY_MAX_LEVELS && (!has_room || id_is_valid(f->room.s)) &&
+           f->participant <= MAX_PARTICIPANT;
 }
 
 int relay_frame_write(const struct relay_frame *f, uint8_t *out, size_t cap)
@@ -325,6 +308,8 @@ int relay_frame_write(const struct relay_frame *f, uint8_t *out, size_t cap)
     } else if (f->type == RELAY_PACKET) {
         writer_u8(&w, f->layer);
         writer_bytes(&w, f->payload, f->payload_len);
+    } else if (f->type == RELAY_SOLICIT) {
+        write_room(&w, &f->room);
     }
     return w.bad ? ERR_TOO_LARGE : (int)w.len;
 }

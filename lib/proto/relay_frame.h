@@ -24,7 +24,6 @@
 #define RELAY_PACKET_HEAD 6    /* bytes in front of the RTP packet of a packet frame */
 #define RELAY_MAX_SEQS    64
 #define RELAY_MAX_LEVELS  64
-#define RELAY_MID_LEN     32 /* with the 0 */
 #define RELAY_ALL_LAYERS  255
 
 enum relay_frame_type {
@@ -36,6 +35,7 @@ enum relay_frame_type {
     RELAY_REPORT,       /* info */
     RELAY_PACKET,       /* layer, payload: a decrypted RTP packet, as its publisher numbered it */
     RELAY_PING,         /* the link lives; track is 0 */
+    RELAY_SOLICIT,      /* room: announce what you have of it now; track is 0 */
 };
 /* "announce", …; "" for what is none. Static storage. */
 const char *relay_frame_name(enum relay_frame_type t);
@@ -59,7 +59,6 @@ struct relay_description {
     uint32_t clock_rate;
     uint32_t ssrc;
     uint16_t width, height; /* 0: not known */
-    char mid[RELAY_MID_LEN];
     struct rtp_ext_map ext; /* kinds that this side doesn't know are left out in reading */
 };
 

@@ -50,8 +50,7 @@ static struct relay_frame announce(void)
                                             .clock_rate = 90000,
                                             .ssrc = 0xdeadbeef,
                                             .width = 1280,
-                                            .height = 720,
-                                            .mid = "1"}};
+                                            .height = 720}};
     f.description.ext.id[RTP_EXT_MID] = 4;
     f.description.ext.id[RTP_EXT_DEPENDENCY_DESCRIPTOR] = 200;
     return f;
@@ -96,6 +95,9 @@ static void test_the_small_ones(void **state)
     there_and_back(&f, &back);
     f = (struct relay_frame){.type = RELAY_PING};
     there_and_back(&f, &back);
+    f = (struct relay_frame){.type = RELAY_SOLICIT, .room = {ROOM}};
+    there_and_back(&f, &back);
+    assert_string_equal(back.room.s, ROOM);
 }
 
 static void test_levels(void **state)
@@ -168,7 +170,7 @@ static void test_what_is_none(void **state)
     uint8_t levels[] = {0x10 | RELAY_LEVELS, 0, 0, 0, 0, 255};
     assert_int_equal(relay_frame_read(&f, levels, sizeof levels), ERR_INVALID);
     assert_string_equal(relay_frame_name(RELAY_NACK), "nack");
-    assert_string_equal(relay_frame_name((enum relay_frame_type)9), "");
+    assert_string_equal(relay_frame_name((enum relay_frame_type)10), "");
 }
 
 /* An extension that this side hasn't heard of is left out, and the rest stays. */

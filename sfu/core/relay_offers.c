@@ -1,0 +1,244 @@
+/* The side that has tracks: what is announced, who wants it, what is sent again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/err.h"
+#include "sfu/core/relay_private.h"
+
+static struct relay_offer *find_offer(const struct relay_link *l, uint32_t number)
+{
+    struct relay_offer *o;
+    HASH_FIND(hh, l->offers, &number, sizeof number, o);
+    return o;
+}
+
+static struct track *track_of(const struct relay *r, const struct relay_offer *o)
+{
+    const struct participant *p = router_find(r->router, &o->room, o->participant);
+    for (size_t i = 0; p && p->publisher && i < p->publisher->n_tracks; i++) {
+        if (p->publisher->track[i]->source == o->number) {
+            return p->publisher->track[i];
+        }
+    }
+    return NULL;
+}
+
+static void set_wanted(struct track *t, uint32_t link, bool wanted)
+{
+    if (t && wanted) {
+        t->relays |= UINT32_C(1) << link;
+    } else if (t) {
+        t->relays &= ~(UINT32_C(1) << link);
+    }
+}
+
+static void drop_offer(struct relay *r, uint32_t link, struct relay_offer *o)
+{
+    set_wanted(track_of(r, o), link, false);
+    HASH_DEL(r->link[link].offers, o);
+    free(o);
+}
+
+void relay_offers_drop(struct relay *r, uint32_t link, const struct id *room)
+{
+    struct relay_offer *o, *tmp;
+    HASH_ITER(hh, r->link[link].offers, o, tmp)
+    {
+        if (!room || id_equal(&o->room, room)) {
+            drop_offer(r, link, o);
+        }
+    }
+}
+
+/* ---- what the other side asks ---- */
+
+int relay_offers_demand(struct relay *r, uint32_t link, const struct relay_frame *f, int64_t now_us)
+{
+    struct relay_offer *o = find_offer(&r->link[link], f->track);
+    struct track *t = o ? track_of(r, o) : NULL;
+    if (!t) {
+        return ERR_NOT_FOUND;
+    }
+    o->wanted = f->wanted;
+    o->wanted_us = now_us;
+    set_wanted(t, link, f->wanted);
+    if (f->wanted && f->keyframe) {
+        track_request_keyframe(t, now_us);
+    }
+    return OK;
+}
+
+int relay_offers_nack(struct relay *r, uint32_t link, const struct relay_frame *f, int64_t now_us,
+                      struct packet **resend, size_t cap, size_t *n_resend)
+{
+    const struct relay_offer *o = find_offer(&r->link[link], f->track);
+    const struct track *t = o && o->wanted ? track_of(r, o) : NULL;
+    if (!t) {
+        return ERR_NOT_FOUND;
+    }
+    for (size_t i = 0; t->cache && i < f->n_seqs && *n_resend < cap; i++) {
+        struct packet *k = rtx_cache_get_seq(t->cache, f->seq[i], now_us);
+        if (k) {
+            resend[(*n_resend)++] = k;
+        }
+    }
+    return OK;
+}
+
+void relay_offers_solicited(struct relay *r, uint32_t link, const struct id *room)
+{
+    relay_offers_drop(r, link, room);
+    r->scan_us = 0;
+}
+
+/* ---- what is told ---- */
+
+static struct relay_description describe(const struct track *t)
+{
+    return (struct relay_description){.video = t->sdp.kind == SDP_VIDEO,
+                                      .source = (uint8_t)t->sdp.source,
+                                      .pt = t->sdp.pt,
+                                      .layers = 1,
+                                      .nack = t->sdp.nack,
+                                      .live = t->live,
+                                      .clock_rate = t->sdp.clock_rate,
+                                      .ssrc = t->stats.ssrc ? t->stats.ssrc : t->sdp.ssrc,
+                                      .width = t->width,
+                                      .height = t->height,
+                                      .ext = t->publisher->ext};
+}
+
+static struct relay_offer *add_offer(struct relay *r, uint32_t link, const struct id *room,
+                                     const struct track *t)
+{
+    struct relay_offer *o = calloc(1, sizeof *o);
+    if (o) {
+        o->number = t->source;
+        o->room = *room;
+        o->participant = t->publisher->number;
+        o->told_us = INT64_MIN / 2;
+        HASH_ADD(hh, r->link[link].offers, number, sizeof o->number, o);
+    }
+    return o;
+}
+
+static bool same(const struct relay_description *a, const struct relay_description *b)
+{
+    return a->video == b->video && a->source == b->source && a->pt == b->pt &&
+           a->codec == b->codec && a->layers == b->layers && a->nack == b->nack &&
+           a->live == b->live && a->clock_rate == b->clock_rate && a->ssrc == b->ssrc &&
+           a->width == b->width && a->height == b->height &&
+           memcmp(&a->ext, &b->ext, sizeof a->ext) == 0;
+}
+
+static void announce(struct relay_offer *o, const struct track *t, const struct relay_out *out)
+{
+    struct relay_description is = describe(t);
+    if (same(&is, &o->told) && out->now_us - o->told_us < RELAY_REFRESH_US) {
+        return;
+    }
+    o->told = is;
+    o->told_us = out->now_us;
+    struct relay_frame f = {.type = RELAY_ANNOUNCE,
+                            .track = o->number,
+                            .room = o->room,
+                            .participant = o->participant,
+                            .description = is};
+    out->send(out->arg, out->link, &f);
+}
+
+static void tell_report(struct relay_offer *o, const struct track *t, const struct relay_out *out)
+{
+    if (o->wanted && t->sr.known && t->sr.ntp != o->ntp) {
+        struct relay_frame f = {.type = RELAY_REPORT,
+                                .track = o->number,
+                                .info = {.ntp = t->sr.ntp, .rtp_ts = t->sr.rtp_ts}};
+        o->ntp = t->sr.ntp;
+        out->send(out->arg, out->link, &f);
+    }
+}
+
+static void send_levels(struct relay_frame *levels, const struct relay_out *out)
+{
+    if (levels->n_levels > 0) {
+        out->send(out->arg, out->link, levels);
+        levels->n_levels = 0;
+    }
+}
+
+/* Of sound whose packets don't pass: they would tell. */
+static void tell_level(const struct relay_offer *o, const struct track *t,
+                       struct relay_frame *levels, const struct relay_out *out)
+{
+    if (t->sdp.kind != SDP_AUDIO || o->wanted || t->heard.packets == 0) {
+        return;
+    }
+    levels->level[levels->n_levels++] = (struct relay_level){.track = o->number,
+                                                             .level = t->heard.level,
+                                                             .packets = t->heard.packets,
+                                                             .voice = t->heard.voice};
+    if (levels->n_levels == RELAY_MAX_LEVELS) {
+        send_levels(levels, out);
+    }
+}
+
+static void scan_track(struct relay *r, const struct id *room, struct track *t,
+                       struct relay_frame *levels, const struct relay_out *out)
+{
+    struct relay_offer *o = find_offer(&r->link[out->link], t->source);
+    o = o ? o : add_offer(r, out->link, room, t);
+    if (!o) {
+        return; /* the next scan tries again */
+    }
+    o->round = r->round;
+    if (o->wanted && out->now_us - o->wanted_us > RELAY_EXPIRE_US) {
+        o->wanted = false;
+        set_wanted(t, out->link, false);
+    }
+    announce(o, t, out);
+    tell_report(o, t, out);
+    tell_level(o, t, levels, out);
+}
+
+static void scan_room(struct relay *r, const struct room *room, struct relay_frame *levels,
+                      const struct relay_out *out)
+{
+    for (const struct participant *p = room->participants; p; p = p->hh.next) {
+        const struct publisher *from = p->publisher;
+        if (!from || !from->ready || from->link == out->link + 1) {
+            continue;
+        }
+        for (size_t i = 0; i < from->n_tracks; i++) {
+            if (from->track[i]->sdp.sending) {
+                scan_track(r, &room->id, from->track[i], levels, out);
+            }
+        }
+    }
+}
+
+static void withdraw_unseen(struct relay *r, const struct relay_out *out)
+{
+    struct relay_offer *o, *tmp;
+    HASH_ITER(hh, r->link[out->link].offers, o, tmp)
+    {
+        if (o->round != r->round) {
+            struct relay_frame f = {.type = RELAY_WITHDRAW, .track = o->number};
+            out->send(out->arg, out->link, &f);
+            drop_offer(r, out->link, o);
+        }
+    }
+}
+
+void relay_offers_scan(struct relay *r, const struct relay_out *out)
+{
+    struct relay_frame levels = {.type = RELAY_LEVELS};
+    struct relay_room *shared;
+    for (shared = r->link[out->link].rooms; shared; shared = shared->hh.next) {
+        const struct room *room = router_room(r->router, &shared->id);
+        if (room) {
+            scan_room(r, room, &levels, out);
+        }
+    }
+    send_levels(&levels, out);
+    withdraw_unseen(r, out);
+}

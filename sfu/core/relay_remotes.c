@@ -1,0 +1,321 @@
+/* The side that hears of tracks: they appear as publishers, and what is wanted is asked for. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "lib/base/err.h"
+#include "sfu/core/relay_private.h"
+
+static struct relay_remote *find_remote(const struct relay_link *l, uint32_t number)
+{
+    struct relay_remote *remote;
+    HASH_FIND(hh, l->remotes, &number, sizeof number, remote);
+    return remote;
+}
+
+static struct track *track_of(const struct relay_remote *remote)
+{
+    return remote && remote->from->publisher ? remote->track : NULL;
+}
+
+/* ---- publishers made of what was announced ---- */
+
+/* A name that no other track of the publisher has or had: its number on the other side. */
+static void name_of(const struct relay_remote *remote, char out[SDP_MID_LEN])
+{
+    snprintf(out, SDP_MID_LEN, "r%08x", remote->number);
+}
+
+static void describe(struct sdp_track *t, const struct relay_remote *remote)
+{
+    const struct relay_description *is = &remote->is;
+    *t = (struct sdp_track){.kind = is->video ? SDP_VIDEO : SDP_AUDIO,
+                            .source = (enum sdp_source)is->source,
+                            .sending = true,
+                            .pt = is->pt,
+                            .clock_rate = is->clock_rate,
+                            .nack = is->nack,
+                            .pli = is->video,
+                            .ext = is->ext,
+                            .ssrc = is->ssrc};
+    name_of(remote, t->mid);
+}
+
+static void take_tracks(struct relay_publisher *p)
+{
+    struct relay_remote *remote;
+    DL_FOREACH(p->remotes, remote)
+    {
+        char name[SDP_MID_LEN];
+        name_of(remote, name);
+        remote->track = NULL;
+        for (size_t i = 0; p->publisher && i < p->publisher->n_tracks; i++) {
+            if (strcmp(p->publisher->track[i]->sdp.mid, name) == 0) {
+                remote->track = p->publisher->track[i];
+            }
+        }
+    }
+}
+
+static int show(struct relay *r, uint32_t link, struct relay_publisher *p,
+                const struct sdp_publish *sdp, int64_t now_us)
+{
+    const struct participant *taken = router_find(r->router, &p->key.room, p->key.participant);
+    if (taken && taken->publisher) {
+        return ERR_CONFLICT; /* he has moved here, or not yet gone from another link */
+    }
+    int err = router_publish(r->router, &p->key.room, p->key.participant, sdp, p->key.participant,
+                             now_us, &p->publisher);
+    if (!err) {
+        p->publisher->link = link + 1;
+        p->publisher->holder = &p->publisher;
+        router_publisher_ready(r->router, p->publisher, now_us);
+    }
+    return err;
+}
+
+/* Makes the publisher what its remotes say. */
+static int rebuild(struct relay *r, uint32_t link, struct relay_publisher *p, int64_t now_us)
+{
+    struct sdp_publish *sdp = calloc(1, sizeof *sdp);
+    const struct relay_remote *remote;
+    if (!sdp) {
+        return ERR_NOMEM;
+    }
+    DL_FOREACH(p->remotes, remote)
+    {
+        if (sdp->n_tracks < SDP_MAX_TRACKS) {
+            describe(&sdp->track[sdp->n_tracks++], remote);
+        }
+    }
+    int err = p->publisher ? router_republish(r->router, p->publisher, sdp, now_us)
+                           : show(r, link, p, sdp, now_us);
+    take_tracks(p);
+    free(sdp);
+    return err;
+}
+
+static struct relay_publisher *find_or_add(struct relay_link *l, const struct relay_frame *f)
+{
+    struct relay_publisher *p;
+    struct relay_key key;
+    memset(&key, 0, sizeof key);
+    key.room = f->room;
+    key.participant = f->participant;
+    HASH_FIND(hh, l->publishers, &key, sizeof key, p);
+    if (!p) {
+        p = calloc(1, sizeof *p);
+        if (p) {
+            p->key = key;
+            HASH_ADD(hh, l->publishers, key, sizeof p->key, p);
+        }
+    }
+    return p;
+}
+
+static void drop_if_bare(struct relay *r, uint32_t link, struct relay_publisher *p, int64_t now_us)
+{
+    if (!p->remotes) {
+        if (p->publisher) {
+            router_unpublish(r->router, p->publisher, now_us);
+        }
+        HASH_DEL(r->link[link].publishers, p);
+        free(p);
+    }
+}
+
+static void remove_remote(struct relay *r, uint32_t link, struct relay_remote *remote,
+                          int64_t now_us)
+{
+    struct relay_publisher *p = remote->from;
+    HASH_DEL(r->link[link].remotes, remote);
+    DL_DELETE(p->remotes, remote);
+    free(remote);
+    if (p->remotes && p->publisher) {
+        (void)rebuild(r, link, p, now_us); /* out of memory: the track stays until it may go */
+    }
+    drop_if_bare(r, link, p, now_us);
+}
+
+/* ---- what the other side tells ---- */
+
+static bool is_ours(const struct relay_remote *remote, const struct relay_frame *f)
+{
+    return remote->from->key.participant == f->participant &&
+           id_equal(&remote->from->key.room, &f->room);
+}
+
+static struct relay_remote *add_remote(struct relay *r, uint32_t link, const struct relay_frame *f,
+                                       int64_t now_us)
+{
+    struct relay_publisher *p = find_or_add(&r->link[link], f);
+    struct relay_remote *remote = p ? calloc(1, sizeof *remote) : NULL;
+    if (!remote) {
+        if (p) {
+            drop_if_bare(r, link, p, now_us);
+        }
+        return NULL;
+    }
+    remote->number = f->track;
+    remote->from = p;
+    DL_APPEND(p->remotes, remote);
+    HASH_ADD(hh, r->link[link].remotes, number, sizeof remote->number, remote);
+    return remote;
+}
+
+/* What packets would tell, as long as there are none. */
+static void take_state(struct relay *r, const struct relay_remote *remote, int64_t now_us)
+{
+    struct track *t = track_of(remote);
+    const struct relay_description *is = &remote->is;
+    if (!t || remote->told_wanted) {
+        return;
+    }
+    bool changed = t->live != is->live || t->width != is->width || t->height != is->height;
+    t->live = is->live;
+    t->last_us = is->live ? now_us : t->last_us;
+    t->width = is->width;
+    t->height = is->height;
+    struct room *room = router_room(r->router, &remote->from->key.room);
+    if (changed && t->sdp.kind == SDP_VIDEO && room) {
+        room->reassign = true;
+    }
+}
+
+static bool needs_rebuild(const struct relay_remote *remote, const struct relay_description *to)
+{
+    const struct relay_description *is = &remote->is;
+    return !track_of(remote) || is->video != to->video || is->source != to->source ||
+           is->pt != to->pt || is->clock_rate != to->clock_rate || is->nack != to->nack ||
+           is->ssrc != to->ssrc || memcmp(&is->ext, &to->ext, sizeof is->ext) != 0;
+}
+
+int relay_remotes_announce(struct relay *r, uint32_t link, const struct relay_frame *f,
+                           int64_t now_us)
+{
+    struct relay_remote *remote = find_remote(&r->link[link], f->track);
+    if (f->description.source > SDP_SOURCE_SCREEN_AUDIO) {
+        return ERR_INVALID;
+    }
+    if (remote && !is_ours(remote, f)) { /* the other side began anew with its numbers */
+        remove_remote(r, link, remote, now_us);
+        remote = NULL;
+    }
+    remote = remote ? remote : add_remote(r, link, f, now_us);
+    if (!remote) {
+        return ERR_NOMEM;
+    }
+    bool rebuilds = needs_rebuild(remote, &f->description);
+    remote->is = f->description;
+    remote->heard_us = now_us;
+    int err = rebuilds ? rebuild(r, link, remote->from, now_us) : OK;
+    take_state(r, remote, now_us);
+    return err;
+}
+
+int relay_remotes_withdraw(struct relay *r, uint32_t link, uint32_t number, int64_t now_us)
+{
+    struct relay_remote *remote = find_remote(&r->link[link], number);
+    if (!remote) {
+        return ERR_NOT_FOUND;
+    }
+    remove_remote(r, link, remote, now_us);
+    return OK;
+}
+
+void relay_remotes_levels(struct relay *r, uint32_t link, const struct relay_frame *f,
+                          int64_t now_us)
+{
+    for (size_t i = 0; i < f->n_levels; i++) {
+        const struct relay_level *l = &f->level[i];
+        struct track *t = track_of(find_remote(&r->link[link], l->track));
+        if (t && t->sdp.kind == SDP_AUDIO) {
+            room_hear_level(t->publisher->room, t, l->level, l->voice, l->packets, now_us);
+        }
+    }
+}
+
+int relay_remotes_report(struct relay *r, uint32_t link, const struct relay_frame *f,
+                         int64_t wall_us)
+{
+    struct track *t = track_of(find_remote(&r->link[link], f->track));
+    if (!t) {
+        return ERR_NOT_FOUND;
+    }
+    sr_input(&t->sr, &t->publisher->clock, &f->info, wall_us);
+    return OK;
+}
+
+/* ---- what is asked of the other side ---- */
+
+static void demand(struct relay_remote *remote, struct track *t, const struct relay_out *out)
+{
+    bool wanted = t && (t->feeds || t->relays);
+    bool keyframe = wanted && t->sdp.kind == SDP_VIDEO && pli_poll(&t->pli, out->now_us);
+    bool due = wanted && out->now_us - remote->told_us >= RELAY_REFRESH_US;
+    if (wanted == remote->told_wanted && !keyframe && !due) {
+        return;
+    }
+    struct relay_frame f = {.type = RELAY_DEMAND,
+                            .track = remote->number,
+                            .wanted = wanted,
+                            .keyframe = keyframe,
+                            .max_layer = RELAY_ALL_LAYERS};
+    remote->told_wanted = wanted;
+    remote->told_us = out->now_us;
+    out->send(out->arg, out->link, &f);
+}
+
+static void ask_again(const struct relay_remote *remote, struct track *t,
+                      const struct relay_out *out)
+{
+    struct relay_frame f = {.type = RELAY_NACK, .track = remote->number};
+    if (!t->sdp.nack || !remote->told_wanted) {
+        return;
+    }
+    f.n_seqs = nack_poll(&t->nack, f.seq, RELAY_MAX_SEQS, out->now_us, 0);
+    if (f.n_seqs > 0) {
+        out->send(out->arg, out->link, &f);
+    }
+    if (t->nack.keyframe_wanted) {
+        t->nack.keyframe_wanted = false;
+        track_request_keyframe(t, out->now_us);
+    }
+}
+
+void relay_remotes_poll(struct relay *r, const struct relay_out *out)
+{
+    struct relay_remote *remote;
+    for (remote = r->link[out->link].remotes; remote; remote = remote->hh.next) {
+        struct track *t = track_of(remote);
+        demand(remote, t, out);
+        if (t) {
+            ask_again(remote, t, out);
+        }
+    }
+}
+
+/* ---- ends ---- */
+
+void relay_remotes_expire(struct relay *r, uint32_t link, int64_t now_us)
+{
+    struct relay_remote *remote, *tmp;
+    HASH_ITER(hh, r->link[link].remotes, remote, tmp)
+    {
+        if (now_us - remote->heard_us > RELAY_EXPIRE_US) {
+            remove_remote(r, link, remote, now_us);
+        }
+    }
+}
+
+void relay_remotes_drop(struct relay *r, uint32_t link, const struct id *room, int64_t now_us)
+{
+    struct relay_remote *remote, *tmp;
+    HASH_ITER(hh, r->link[link].remotes, remote, tmp)
+    {
+        if (!room || id_equal(&remote->from->key.room, room)) {
+            remove_remote(r, link, remote, now_us);
+        }
+    }
+}
