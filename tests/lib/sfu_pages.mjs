@@ -110,12 +110,13 @@ export class Peer {
         Object.assign(this, { page, signald, room, number });
     }
 
-    static async open(signald, room, number) {
+    /** `url`: a real page to be on, instead of an empty one. */
+    static async open(signald, room, number, url) {
         const context = await (await openBrowser()).newContext({ permissions: ['camera', 'microphone'] });
         const page = await context.newPage();
         page.on('pageerror', (error) => console.error(`page ${number}:`, error.message));
-        await page.route('**/*', (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>peer</title>' }));
-        await page.goto('http://localhost/');
+        if (!url) await page.route('**/*', (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>peer</title>' }));
+        await page.goto(url ?? 'http://localhost/');
         await page.evaluate(pageCode);
         return new Peer(page, signald, room, number);
     }
