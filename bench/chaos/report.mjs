@@ -12,6 +12,12 @@ function git(...args) {
     }
 }
 
+/** What the run is of: read when it begins, since the working tree may move on while it lasts. */
+const source = {
+    commit: git('rev-parse', '--short', 'HEAD'),
+    dirty: git('status', '--porcelain', '--untracked-files=no') !== '',
+};
+
 /** The result of a run, as --json prints it. */
 export function result(run) {
     const { options, books, chaos, figures, world } = run;
@@ -24,8 +30,7 @@ export function result(run) {
         chaos: options.chaos,
         sanitized: options.sanitized,
         started: run.started.toISOString(),
-        commit: git('rev-parse', '--short', 'HEAD'),
-        dirty: git('status', '--porcelain', '--untracked-files=no') !== '',
+        ...source,
         host: { cores: cpus().length, cpu: cpus()[0]?.model ?? '' },
         books: books.map(({ name, ok, text, faults }) => ({ name, ok, text, faults })),
         recoveries: chaos?.recoveries() ?? {},
