@@ -8,6 +8,7 @@
 
 #define MAX_LEB128  5 /* bytes that a length of 32 bits takes */
 #define MAX_PROFILE 2
+#define MAX_REST    16 /* bytes of a sequence header behind the picture's size; at most about 10 */
 
 /* leb128() of section 4.10.5, without zeros beyond 32 bits. False: cut off, or too large. */
 static bool read_leb128(struct cursor *c, size_t *out)
@@ -95,7 +96,7 @@ static bool read_sequence(struct av1_packet *p, const uint8_t *data, size_t len)
     }
     unsigned wide = bits_read(&b, 4) + 1, high = bits_read(&b, 4) + 1;
     uint32_t width = bits_read(&b, wide), height = bits_read(&b, high);
-    if (b.bad || profile > MAX_PROFILE || (reduced && !still)) {
+    if (b.bad || profile > MAX_PROFILE || (reduced && !still) || len - b.pos / 8 > MAX_REST) {
         return false;
     }
     p->width = size_of(width);
@@ -103,31 +104,44 @@ static bool read_sequence(struct av1_packet *p, const uint8_t *data, size_t len)
     return true;
 }
 
-/* An OBU whose header is here. obu_header(): forbidden bit, type, extension flag, size flag. */
+/* obu_header() of section 5.3.2: forbidden bit, type, extension flag, size flag, reserved bit.
+ * Leaves the cursor at the OBU's payload. False: cipher text, or a size that isn't the element's
+ * (which may be larger only when the element goes on in the next packet; nothing depends on that
+ * here). */
+static bool read_obu_header(struct av1_packet *p, struct cursor *c, unsigned *type)
+{
+    uint8_t header = cursor_u8(c), ext = header & 0x04 ? cursor_u8(c) : 0;
+    size_t size = SIZE_MAX;
+
+    if ((header & 0x81) || ((header & 0x02) && !read_leb128(c, &size)) || c->bad ||
+        size < cursor_left(c)) {
+        return false;
+    }
+    if (header & 0x04) {
+        p->has_layer = true;
+        p->tid = ext >> 5;
+        p->sid = ext >> 3 & 3;
+    }
+    *type = header >> 3;
+    return true;
+}
+
+/* An OBU whose header is in this packet. */
 static void read_obu(struct av1_packet *p, const uint8_t *data, size_t len)
 {
     struct cursor c;
-    size_t size;
+    unsigned type;
 
     cursor_init(&c, data, len);
-    uint8_t header = cursor_u8(&c), type = header >> 3 & 0xf;
-    if (header & 0x80) {
-        return; /* not an OBU: cipher text */
-    }
-    if (header & 0x04) {
-        uint8_t ext = cursor_u8(&c);
-        p->tid = c.bad ? p->tid : ext >> 5;
-        p->sid = c.bad ? p->sid : ext >> 3 & 3;
-        p->has_layer = !c.bad;
-    }
-    if ((header & 0x02) && !read_leb128(&c, &size)) {
+    if (!read_obu_header(p, &c, &type)) {
         return;
     }
     const uint8_t *body = data + c.pos;
+    size_t size = cursor_left(&c);
     if (type == AV1_OBU_SEQUENCE && !p->sequence) {
-        p->sequence = read_sequence(p, body, cursor_left(&c));
+        p->sequence = read_sequence(p, body, size);
         p->keyframe |= p->sequence;
-    } else if ((type == AV1_OBU_FRAME || type == AV1_OBU_FRAME_HEADER) && cursor_left(&c)) {
+    } else if ((type == AV1_OBU_FRAME || type == AV1_OBU_FRAME_HEADER) && size) {
         /* show_existing_frame, then frame_type: 0 is KEY_FRAME (section 5.9.2) */
         p->keyframe &= p->new_sequence || (body[0] & 0xe0) == 0;
     }
@@ -137,7 +151,7 @@ static bool can_begin(uint8_t header)
 {
     unsigned type = header >> 3 & 0xf;
 
-    return !(header & 0x80) &&
+    return !(header & 0x81) &&
            (type == AV1_OBU_FRAME ||
             (type >= AV1_OBU_SEQUENCE && type <= AV1_OBU_METADATA && type != AV1_OBU_TILE_GROUP));
 }

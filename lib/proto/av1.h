@@ -31,7 +31,7 @@ struct av1_packet {
 
 /* Reads a payload. ERR_TRUNCATED; ERR_INVALID (an element of size 0, a length of over 32 bits, N in
  * a continuation). *p is zero on failure. OBU headers may be cipher text: a sequence header counts
- * only when all of it up to the picture's size makes sense, N always. */
+ * only when its bits up to the picture's size make sense and its length fits them, N always. */
 int av1_parse(struct av1_packet *p, const uint8_t *payload, size_t len);
 
 #endif
