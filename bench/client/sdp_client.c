@@ -178,7 +178,7 @@ int sdp_client_offer(struct buf *out, const struct sdp_client_local *local)
 
 /* ---- what the other end says ---- */
 
-static const struct sdp_codec *codec_of(const struct sdp_media *m)
+static const struct sdp_codec *codec_in(const struct sdp_media *m)
 {
     if (m->kind == SDP_AUDIO)
         return sdp_codec_by_name(m, "opus", 48000);
@@ -204,13 +204,13 @@ static bool acceptable(const struct sdp *s, const struct sdp_media *m)
 {
     return (m->port != 0 || m->bundle_only) && strstr(m->protocol, "RTP/SAVPF") && m->rtcp_mux &&
            strlen(m->mid) < sizeof((struct media_track *)0)->mid && in_bundle(s, m->mid) &&
-           codec_of(m);
+           codec_in(m);
 }
 
 /* What an m-line says in terms of a track: payload types, extensions that we know, feedback. */
 static void read_track(struct media_track *t, const struct sdp_media *m)
 {
-    const struct sdp_codec *c = codec_of(m);
+    const struct sdp_codec *c = codec_in(m);
     memset(t, 0, sizeof *t);
     t->kind = m->kind == SDP_AUDIO ? MEDIA_AUDIO : MEDIA_VIDEO;
     str_copy(t->mid, sizeof t->mid, m->mid);
@@ -316,7 +316,7 @@ static int put_answer_line(struct buf *out, struct sdp_client_agreed *a, const s
     }
     struct line l = {.transport = first};
     read_track(&l.track, m);
-    l.fir = l.track.kind == MEDIA_VIDEO && sdp_has_feedback(codec_of(m), "ccm fir");
+    l.fir = l.track.kind == MEDIA_VIDEO && sdp_has_feedback(codec_in(m), "ccm fir");
     l.direction = answer_direction(m->direction, local->direction, !a->sends[l.track.kind]);
     bool sends = l.direction == SDP_SENDRECV || l.direction == SDP_SENDONLY;
     uint32_t ssrc = local->ssrc + 2 * (uint32_t)i;

@@ -17,6 +17,9 @@ static const char *const ext_uri[RTP_EXT_KINDS] = {
     [RTP_EXT_PLAYOUT_DELAY] = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
     [RTP_EXT_DEPENDENCY_DESCRIPTOR] =
         "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
+    [RTP_EXT_ABS_CAPTURE_TIME] = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
+    [RTP_EXT_VIDEO_LAYERS] =
+        "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00",
 };
 
 const char *rtp_ext_uri(enum rtp_ext_kind kind)

@@ -17,15 +17,17 @@
 
 /* The header extensions that the house knows. Ids are negotiated by SDP a=extmap. */
 enum rtp_ext_kind {
-    RTP_EXT_MID,               /* urn:ietf:params:rtp-hdrext:sdes:mid */
-    RTP_EXT_RID,               /* urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id */
-    RTP_EXT_REPAIRED_RID,      /* urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id */
-    RTP_EXT_AUDIO_LEVEL,       /* urn:ietf:params:rtp-hdrext:ssrc-audio-level, RFC 6464 */
-    RTP_EXT_ABS_SEND_TIME,     /* http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time */
-    RTP_EXT_TRANSPORT_CC,      /* draft-holmer-rmcat-transport-wide-cc-extensions-01 */
-    RTP_EXT_VIDEO_ORIENTATION, /* urn:3gpp:video-orientation */
-    RTP_EXT_PLAYOUT_DELAY,
-    RTP_EXT_DEPENDENCY_DESCRIPTOR,
+    RTP_EXT_MID,                   /* urn:ietf:params:rtp-hdrext:sdes:mid */
+    RTP_EXT_RID,                   /* urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id */
+    RTP_EXT_REPAIRED_RID,          /* urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id */
+    RTP_EXT_AUDIO_LEVEL,           /* urn:ietf:params:rtp-hdrext:ssrc-audio-level, RFC 6464 */
+    RTP_EXT_ABS_SEND_TIME,         /* http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time */
+    RTP_EXT_TRANSPORT_CC,          /* draft-holmer-rmcat-transport-wide-cc-extensions-01 */
+    RTP_EXT_VIDEO_ORIENTATION,     /* urn:3gpp:video-orientation */
+    RTP_EXT_PLAYOUT_DELAY,         /* http://www.webrtc.org/experiments/rtp-hdrext/playout-delay */
+    RTP_EXT_DEPENDENCY_DESCRIPTOR, /* AV1 RTP specification, appendix A; any codec */
+    RTP_EXT_ABS_CAPTURE_TIME,      /* …/rtp-hdrext/abs-capture-time */
+    RTP_EXT_VIDEO_LAYERS,          /* …/rtp-hdrext/video-layers-allocation00 */
     RTP_EXT_KINDS
 };
 

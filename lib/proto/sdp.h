@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "lib/base/buf.h"
+#include "lib/proto/codec.h"
 #include "lib/proto/rtp.h"
 
 #define SDP_MAX_BYTES       65536
@@ -22,6 +23,7 @@
 #define SDP_MAX_CANDIDATES  64
 #define SDP_MAX_FEEDBACK    16 /* rtcp-fb lines kept a codec */
 #define SDP_FINGERPRINT_LEN 32 /* SHA-256 */
+#define SDP_MID_LEN         32 /* of the m-line ids that we take, with the 0 */
 
 enum sdp_direction { SDP_SENDRECV, SDP_SENDONLY, SDP_RECVONLY, SDP_INACTIVE };
 enum sdp_setup { SDP_SETUP_NONE, SDP_SETUP_ACTPASS, SDP_SETUP_ACTIVE, SDP_SETUP_PASSIVE };
@@ -134,6 +136,8 @@ const struct sdp_codec *sdp_rtx_for(const struct sdp_media *m, uint8_t pt);
 bool sdp_has_feedback(const struct sdp_codec *c, const char *feedback);
 /* The integer value of `name=…` in an fmtp text; dflt when absent or no number. */
 int64_t sdp_fmtp_int(const char *fmtp, const char *name, int64_t dflt);
+/* Its text. ERR_NOT_FOUND, ERR_TOO_LARGE (out is "" then). */
+int sdp_fmtp_text(const char *fmtp, const char *name, char *out, size_t cap);
 /* Ids of the known header extensions of one m-line. */
 void sdp_ext_map(struct rtp_ext_map *out, const struct sdp_media *m);
 /* The m-line with this mid, or NULL. */
@@ -162,8 +166,11 @@ struct sdp_local {
     uint64_t session_id;      /* of o=; positive, below 2^63 */
     uint64_t session_version; /* one more with every new description */
     const char *cname;        /* of all our streams */
-    bool simulcast; /* publishers: accept RIDs (the router then has to choose among the layers);
-                       when not, a simulcasting client falls back to a single encoding (RFC 8853) */
+    bool simulcast;    /* publishers: accept several layers (the router then has to choose among
+                          them); when not, a client with RIDs falls back to a single encoding
+                          (RFC 8853), and of an SSRC group SIM the first layer counts */
+    uint32_t codecs;   /* publishers: those we take (sdp_codec.h); 0: Opus and VP8 */
+    enum codec prefer; /* publishers: put first where the client has it; CODEC_NONE: its order */
 };
 
 /* What the other end's description says about the transport (the BUNDLE's first m-line). */

@@ -451,9 +451,13 @@ static int attr_extmap_allow_mixed(struct sdp *s, struct sdp_media *m, char *v)
     return OK;
 }
 
+/* RFC 8839 section 5.6 separates by spaces; libdatachannel writes "ice2,trickle". */
 static int attr_ice_options(struct sdp *s, struct sdp_media *m, char *v)
 {
     (void)m;
+    for (char *p = v; *p; p++) {
+        *p = *p == ',' ? ' ' : *p;
+    }
     for (char *w = sdp_word(&v); w; w = sdp_word(&v)) {
         s->trickle |= strcmp(w, "trickle") == 0;
     }

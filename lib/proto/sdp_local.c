@@ -9,9 +9,10 @@ int sdp_put_session(struct buf *out, const struct sdp_local *local, const char *
 {
     return buf_printf(out,
                       "v=0\r\no=- %llu %llu IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
-                      "a=ice-lite\r\na=group:BUNDLE%s\r\n%sa=msid-semantic: WMS *\r\n",
+                      "a=ice-lite\r\n%s%s%s%sa=msid-semantic: WMS *\r\n",
                       (unsigned long long)local->session_id,
-                      (unsigned long long)local->session_version, bundle,
+                      (unsigned long long)local->session_version, *bundle ? "a=group:BUNDLE" : "",
+                      bundle, *bundle ? "\r\n" : "",
                       extmap_allow_mixed ? "a=extmap-allow-mixed\r\n" : "");
 }
 
@@ -22,7 +23,7 @@ static uint32_t priority_of(const struct sdp_local_candidate *c, size_t i)
     return type_preference << 24 | (uint32_t)(65535 - i) << 8 | 255;
 }
 
-static int put_candidates(struct buf *out, const struct sdp_local *local)
+int sdp_put_candidates(struct buf *out, const struct sdp_local *local)
 {
     for (size_t i = 0; i < local->n_candidates && i < SDP_MAX_CANDIDATES; i++) {
         const struct sdp_local_candidate *c = &local->candidate[i];
@@ -36,8 +37,7 @@ static int put_candidates(struct buf *out, const struct sdp_local *local)
     return buf_append_str(out, "a=end-of-candidates\r\n");
 }
 
-int sdp_put_transport(struct buf *out, const struct sdp_local *local, const char *setup,
-                      bool candidates)
+int sdp_put_transport(struct buf *out, const struct sdp_local *local, const char *setup)
 {
     char hex[3 * SDP_FINGERPRINT_LEN + 1];
     static const char digits[] = "0123456789ABCDEF";
@@ -48,11 +48,10 @@ int sdp_put_transport(struct buf *out, const struct sdp_local *local, const char
         hex[3 * i + 2] = ':';
     }
     hex[3 * SDP_FINGERPRINT_LEN - 1] = 0;
-    int r = buf_printf(out,
-                       "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\na=fingerprint:sha-256 %s\r\n"
-                       "a=setup:%s\r\n",
-                       local->ice_ufrag, local->ice_pwd, hex, setup);
-    return r < 0 || !candidates ? r : put_candidates(out, local);
+    return buf_printf(out,
+                      "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\na=fingerprint:sha-256 %s\r\n"
+                      "a=setup:%s\r\n",
+                      local->ice_ufrag, local->ice_pwd, hex, setup);
 }
 
 int sdp_put_ext(struct buf *out, const struct rtp_ext_map *ext)

@@ -48,26 +48,49 @@ bool sdp_has_feedback(const struct sdp_codec *c, const char *feedback)
     return false;
 }
 
-int64_t sdp_fmtp_int(const char *fmtp, const char *name, int64_t dflt)
+/* The value of `name=…`, *len bytes of it, or NULL. */
+static const char *fmtp_value(const char *fmtp, const char *name, size_t *len)
 {
     size_t name_len = strlen(name);
 
     for (const char *p = fmtp; p && *p;) {
         size_t n = strcspn(p, "; ");
         if (n > name_len && strncasecmp(p, name, name_len) == 0 && p[name_len] == '=') {
-            char text[20] = "";
-            uint64_t v;
-            size_t len = n - name_len - 1;
-            if (len >= sizeof text) {
-                return dflt;
-            }
-            memcpy(text, p + name_len + 1, len);
-            return sdp_number(text, INT64_MAX, &v) ? (int64_t)v : dflt;
+            *len = n - name_len - 1;
+            return p + name_len + 1;
         }
         p += n;
         p += strspn(p, "; ");
     }
-    return dflt;
+    return NULL;
+}
+
+int sdp_fmtp_text(const char *fmtp, const char *name, char *out, size_t cap)
+{
+    size_t len = 0;
+    const char *value = fmtp_value(fmtp, name, &len);
+
+    out[0] = 0;
+    if (!value) {
+        return ERR_NOT_FOUND;
+    }
+    if (len >= cap) {
+        return ERR_TOO_LARGE;
+    }
+    memcpy(out, value, len);
+    out[len] = 0;
+    return OK;
+}
+
+int64_t sdp_fmtp_int(const char *fmtp, const char *name, int64_t dflt)
+{
+    char text[20];
+    uint64_t v;
+
+    if (sdp_fmtp_text(fmtp, name, text, sizeof text) < 0 || !sdp_number(text, INT64_MAX, &v)) {
+        return dflt;
+    }
+    return (int64_t)v;
 }
 
 void sdp_ext_map(struct rtp_ext_map *out, const struct sdp_media *m)

@@ -86,7 +86,8 @@ static void answers_chromium(void **state)
     assert_int_equal(p.track[1].rtx_pt, 97);
     assert_true(p.track[1].nack && p.track[1].pli && p.track[1].sending);
     assert_true(p.track[1].ssrc != 0 && p.track[1].rtx_ssrc != 0);
-    assert_int_equal(p.track[1].ext.id[RTP_EXT_VIDEO_ORIENTATION], 0); /* not asked for */
+    assert_int_equal(p.track[1].ext.id[RTP_EXT_VIDEO_ORIENTATION], 13);
+    assert_int_equal(p.track[1].ext.id[RTP_EXT_ABS_CAPTURE_TIME], 0); /* not offered */
     assert_false(p.remote.dtls_active);
     assert_int_equal(strlen(p.remote.ice_ufrag), 4);
     /* and the text says the same */
@@ -105,7 +106,7 @@ static void answers_chromium(void **state)
     assert_true(m->candidate[1].priority > m->candidate[2].priority);
     assert_true(m->end_of_candidates);
     assert_int_equal(v->n_candidates, 0);
-    assert_false(sdp_has_feedback(&v->codec[0], "goog-remb"));
+    assert_true(sdp_has_feedback(&v->codec[0], "goog-remb"));
     assert_true(sdp_has_feedback(&v->codec[0], "transport-cc"));
     assert_true(sdp_has_feedback(&v->codec[0], "ccm fir"));
     uint8_t fp[SDP_FINGERPRINT_LEN];
