@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define REFERENCE_WRAP_US ((int64_t)64000 << 24)
+#define REFERENCE_MAX_US  (INT64_MAX / 8)
 #define SILENCE_US        2000000 /* without feedback: what was fitted is old */
 #define TIMEOUT_MIN_US    1000000
 #define TIMEOUT_RTTS      4
@@ -15,6 +16,7 @@
 #define CALM_US           1000000 /* after a decrease, before the next probe */
 #define IDLE_SHARE        0.65    /* less of the target than this is limited by the application */
 #define FILLING_SHARE     0.75
+#define PROBE_PUSH        1.15
 #define PROBE_GAIN        1.3
 #define IDLE_WINDOW_S     0.5
 #define IDLE_BEGINS       0.8 /* of the window */
@@ -97,6 +99,11 @@ static void watch_use(struct bwe *b, int64_t now_us)
     }
 }
 
+static bool filling(const struct bwe *b)
+{
+    return b->acked.bps > FILLING_SHARE * (double)b->target_bps;
+}
+
 static struct probe_state probing(const struct bwe *b, int64_t now_us)
 {
     bool dropped = b->rate.decreased_us != INT64_MIN && now_us - b->rate.decreased_us < CALM_US;
@@ -105,7 +112,7 @@ static struct probe_state probing(const struct bwe *b, int64_t now_us)
         .estimate_bps = (double)b->target_bps,
         .wanted_bps = b->wanted_bps,
         .max_bps = b->max_bps,
-        .filling = b->acked.bps > FILLING_SHARE * (double)b->target_bps,
+        .filling = filling(b),
         .congested = b->delay.usage == BWE_OVERUSE || dropped || b->loss.limit_bps < b->rate.bps,
     };
 }
@@ -115,6 +122,9 @@ static void use_probes(struct bwe *b, int64_t now_us)
     struct probe_result r;
 
     while (probe_poll(&b->probe, now_us, &r)) {
+        if (r.saturated && filling(b)) { /* what it got there it may have taken from others */
+            r.bps = fmin(r.bps, b->rate.bps * PROBE_PUSH);
+        }
         r.gained = r.bps > b->rate.bps * PROBE_GAIN;
         if (r.bps > b->rate.bps && b->delay.usage != BWE_OVERUSE) {
             bwe_rate_set(&b->rate, r.bps, now_us);
@@ -129,7 +139,8 @@ static void use_probes(struct bwe *b, int64_t now_us)
     }
 }
 
-/* The reference time counts 2^24 units of 64 ms and wraps; INT64_MIN never comes out. */
+/* The reference time counts 2^24 units of 64 ms and wraps. One who lies about it for years of his
+ * clock begins anew. */
 static int64_t unwrap_reference(const struct bwe *b, int64_t reference_us)
 {
     if (!hears_twcc(b)) {
@@ -141,7 +152,8 @@ static int64_t unwrap_reference(const struct bwe *b, int64_t reference_us)
     } else if (d < -REFERENCE_WRAP_US / 2) {
         d += REFERENCE_WRAP_US;
     }
-    return b->reference_us + d;
+    int64_t next = b->reference_us + d;
+    return next > REFERENCE_MAX_US || next < -REFERENCE_MAX_US ? reference_us : next;
 }
 
 static void take_status(struct bwe *b, const struct sent_news *news, int64_t arrived_us)
@@ -201,6 +213,8 @@ size_t bwe_on_feedback(struct bwe *b, const struct twcc_feedback *fb, const stru
 
     if (hears_twcc(b) && now_us - b->feedback_us > SILENCE_US) {
         bwe_delay_init(&b->delay);
+        bwe_acked_expect_change(&b->acked);
+        probe_hurry(&b->probe);
     }
     for (size_t i = 0; i < n && i < SEND_HISTORY; i++) {
         struct sent_news news;

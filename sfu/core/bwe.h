@@ -82,7 +82,8 @@ void bwe_on_remb(struct bwe *b, uint64_t bps, int64_t now_us);
 void bwe_set_wanted(struct bwe *b, int64_t bps, int64_t now_us);
 /* Timeouts, use, probes. Returns when to be called next, at most 1 s ahead. */
 int64_t bwe_tick(struct bwe *b, int64_t now_us);
-/* Padding to send now for a probe. It costs one comparison when there is none. */
+/* Padding to send now for a probe; while one is being sent, ask again at again_us (every
+ * millisecond or two). It costs one comparison when there is none. */
 struct probe_want bwe_probe_wants(const struct bwe *b, int64_t now_us);
 
 static inline int64_t bwe_target_bps(const struct bwe *b)

@@ -7,6 +7,7 @@
 #define GROWTH_MIN_BPS   1000.0
 #define HEADROOM         1.5 /* section 5.5: no more than 1.5 times what is received */
 #define HEADROOM_BPS     10000.0
+#define NEAR             0.75   /* of the known capacity */
 #define ADDITIVE_MIN_BPS 4000.0 /* a second */
 #define FRAMES_A_SECOND  30.0
 #define PACKET_BITS      9600.0
@@ -92,8 +93,9 @@ static void increase(struct bwe_rate *r, const struct bwe_rate_input *in, int64_
     if (in->application_limited || r->bps >= limit) {
         return;
     }
-    double by = c->kbps >= 0 ? additive_bps(r) * s
-                             : fmax(r->bps * (pow(GROWTH, s) - 1), GROWTH_MIN_BPS * s);
+    double by = r->bps > NEAR * 1000 * c->kbps && c->kbps >= 0
+                    ? additive_bps(r) * s
+                    : fmax(r->bps * (pow(GROWTH, s) - 1), GROWTH_MIN_BPS * s);
     r->bps = fmin(fmin(r->bps + by, limit), r->max_bps);
 }
 

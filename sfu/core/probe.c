@@ -78,8 +78,8 @@ static void give_up(struct probe *p, int64_t now_us)
             c->sending = false;
         }
         if (c->id != 0 && age > GIVE_UP_US) {
-            if (!c->judged && c->lost_packets == 0) { /* its feedback was lost: no verdict */
-                p->hurry = true;
+            if (!c->judged && c->lost_packets == 0 && !p->retried) { /* its feedback was lost */
+                p->hurry = p->retried = true;
             }
             c->id = 0;
         }
@@ -230,11 +230,13 @@ static bool judge(const struct probe_cluster *c, struct probe_result *out)
         return false;
     }
     double sent_bps = (c->got_bytes - c->last_bytes) * 8e6 / sent_us;
+    double after_bps = (c->got_bytes - c->first_bytes) * 8e6 / sent_us;
     double arrived_bps = (c->got_bytes - c->first_bytes) * 8e6 / arrived_us;
     if (arrived_bps > RATIO_MAX * sent_bps) {
         return false;
     }
-    out->saturated = arrived_bps < UNSATURATED * sent_bps;
+    /* Of packets of unequal size the ends weigh: both ways of leaving one out must agree. */
+    out->saturated = arrived_bps < UNSATURATED * fmin(sent_bps, after_bps);
     out->bps = out->saturated ? USABLE * arrived_bps : fmin(sent_bps, arrived_bps);
     out->target_bps = c->target_bps;
     return true;
@@ -252,6 +254,7 @@ bool probe_poll(struct probe *p, int64_t now_us, struct probe_result *out)
         if (judge(c, out)) {
             c->judged = true;
             p->succeeded++;
+            p->retried = false;
             return true;
         }
         c->judged = c->got_packets + c->lost_packets >= c->sent_packets;

@@ -36,6 +36,7 @@ struct probe {
     double explored_bps;      /* the last want that was probed for */
     bool full;                /* the last result filled the link without finding much more */
     bool hurry;               /* there is reason to think that the link got better */
+    bool retried;             /* a cluster without an answer was sent again: once is enough */
     int64_t last_us;          /* when the last cluster began */
     uint64_t sent, succeeded; /* clusters, for the metrics */
 };
@@ -67,6 +68,7 @@ void probe_init(struct probe *p);
 void probe_tick(struct probe *p, const struct probe_state *s, int64_t now_us);
 /* The cluster that a packet sent now belongs to, 0: none; counts it. */
 uint8_t probe_on_sent(struct probe *p, size_t bytes, int64_t now_us);
+/* The padding that the cluster lacks by now. */
 struct probe_want probe_wants(const struct probe *p, int64_t now_us);
 /* A status with a cluster. */
 void probe_input(struct probe *p, const struct sent_news *news, int64_t arrived_us);
