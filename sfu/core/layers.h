@@ -148,7 +148,8 @@ void layers_reset(struct layers *l);
 /* The stream that is to be shown: the wanted one if it is live, else the highest live one below it,
  * else the lowest live one above; -1: none is live, or paused. */
 int layers_wanted(const struct layers *l, const struct layers_track *t);
-/* What the selector forwards now, for events and statistics; false: nothing. */
+/* What the selector forwards now, for events and statistics; false: nothing. Without a descriptor
+ * sid and tid are what is let through, also when the stream has less. */
 bool layers_selected(const struct layers *l, uint8_t *stream, uint8_t *sid, uint8_t *tid);
 
 /* Judges a packet that layers_track_input was given. */

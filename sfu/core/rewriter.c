@@ -118,35 +118,38 @@ static const struct rewriter_segment *last_source(const struct rewriter *r)
     return NULL;
 }
 
-static uint32_t first_ts(const struct rewriter *r, const struct rewriter_packet *p)
+/* The first timestamp of a new segment, and where the publisher's clock puts it: behind the newest
+ * that went out, when an older picture takes over. Later switches count from the latter, so that
+ * shifts don't add up. */
+static uint32_t first_ts(const struct rewriter *r, const struct rewriter_packet *p,
+                         uint32_t *by_clock)
 {
     const struct rewriter_segment *last = last_source(r);
 
-    if (!r->started) {
-        return r->out_ts;
-    }
-    uint32_t by_arrival = ts_by_arrival(r, p->now_us);
+    *by_clock = r->started ? ts_by_arrival(r, p->now_us) : r->out_ts;
     if (!last || (last->source != p->source && !p->synced)) {
-        return by_arrival;
+        return *by_clock;
     }
-    uint32_t ts = p->ts + last->ts_offset + (last->source == p->source ? 0 : p->ts_distance);
-    int64_t error = (int32_t)(ts - by_arrival);
+    uint32_t ts = p->ts + last->clock_offset + (last->source == p->source ? 0 : p->ts_distance);
+    int64_t error = (int32_t)(ts - *by_clock);
     if (error > r->clock_rate / 2 || -error > r->clock_rate / 2) {
-        return by_arrival;
+        return *by_clock;
     }
+    *by_clock = ts;
     return (int32_t)(ts - r->out_ts) > 0 ? ts : r->out_ts + 1;
 }
 
 static void switch_to(struct rewriter *r, const struct rewriter_packet *p)
 {
-    uint32_t ts_offset = first_ts(r, p) - p->ts; /* before the segment is there */
+    uint32_t by_clock, ts = first_ts(r, p, &by_clock); /* before the segment is there */
     int64_t lead = p->from_seq ? p->ext_seq - p->from_seq : 0;
     struct rewriter_segment *s = open_segment(r);
 
     s->source = p->source;
     s->in_first = p->ext_seq - (lead > 0 && lead <= REWRITER_MAX_LEAD ? lead : 0);
     s->out_first = r->out_highest + 1;
-    s->ts_offset = ts_offset;
+    s->ts_offset = ts - p->ts;
+    s->clock_offset = by_clock - p->ts;
     if (p->info) {
         r->in_picture = p->info->picture_id;
         if (r->picture_started) {
@@ -233,7 +236,7 @@ static int map_late(struct rewriter *r, const struct rewriter_packet *p, struct 
             return ERR_STATE;
         }
         int64_t out_seq = place(s, &before, p->ext_seq);
-        if (out_seq >= next_first) {
+        if (out_seq >= next_first || r->out_highest - out_seq > REWRITER_MAX_LATE) {
             return ERR_STATE;
         }
         fill(s, &before, out_seq, p, out);

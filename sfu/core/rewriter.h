@@ -29,6 +29,8 @@
 /* Numbers left free for what is missing; over a wider gap they close up, so that a receiver's
  * rollover counter never has to guess. */
 #define REWRITER_MAX_GAP 1024
+/* So far behind the newest a late packet is of no use, and its rollover counter is guessed. */
+#define REWRITER_MAX_LATE 8192
 /* Numbers that a switch leaves free for what may be missing of its keyframe. */
 #define REWRITER_MAX_LEAD 64
 
@@ -37,7 +39,8 @@ struct rewriter_segment {
     int64_t out_first; /* the unwrapped outgoing number it became */
     uint32_t source;   /* the caller's number of the source */
     uint32_t first_run;
-    uint32_t ts_offset; /* out = in + offset, as all offsets */
+    uint32_t ts_offset;    /* out = in + offset, as all offsets */
+    uint32_t clock_offset; /* the same, as the publisher's clock would have it */
     uint16_t picture_offset, frame_offset;
     uint8_t tl0_offset;
 };

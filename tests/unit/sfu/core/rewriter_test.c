@@ -294,6 +294,172 @@ static void random_walk(void **state)
     }
 }
 
+static int map_vp8(int64_t seq, uint16_t picture_id)
+{
+    struct vp8_descriptor v = picture(picture_id, 0);
+    return rewriter_map(&r, 1, seq, 0, 0, &v, &out);
+}
+
+static void skip_picture(enum codec codec, int64_t from, int64_t seq, uint16_t picture_id)
+{
+    struct codec_info info = {.picture_bits = 15, .picture_id = picture_id};
+    struct rewriter_packet p = {.source = 1, .ext_seq = seq, .codec = codec, .info = &info};
+    rewriter_skip_packet(&r, &p, from);
+}
+
+/* Receivers of VP8 hold a frame back as long as a picture id before it is missing. */
+static void left_out_pictures_of_vp8_close_up(void **state)
+{
+    uint32_t source;
+    int64_t seq;
+
+    (void)state;
+    map_vp8(100, 32766);
+    skip_picture(CODEC_VP8, 101, 101, 32767);
+    skip_picture(CODEC_VP8, 102, 102, 32767); /* of the same picture */
+    map_vp8(104, 1);                          /* 103 is missing: of picture 0 */
+    assert_int_equal(out.seq, 1002);
+    assert_int_equal(out.picture_id & 0x7fff, 0);
+    skip_picture(CODEC_VP8, 105, 105, 2);
+    map_vp8(106, 3);
+    assert_int_equal(out.picture_id & 0x7fff, 1);
+    map_vp8(103, 0); /* late, and counted as it would have been */
+    assert_int_equal(out.seq, 1001);
+    assert_int_equal(out.picture_id & 0x7fff, 32767);
+    assert_int_equal(rewriter_unmap(&r, 1003, &source, &seq), OK);
+    assert_int_equal(seq, 106);
+    struct vp8_descriptor again = picture(1, 0);
+    assert_int_equal(rewriter_remap(&r, 1002, 0, &again, &out), OK);
+    assert_int_equal(out.picture_id & 0x7fff, 0);
+}
+
+/* VP9 refers to pictures by the difference of their ids. */
+static void picture_ids_of_vp9_keep_their_holes(void **state)
+{
+    struct codec_info info = {.picture_bits = 15, .picture_id = 12};
+    struct rewriter_packet p = {.source = 1, .ext_seq = 100, .codec = CODEC_VP9, .info = &info};
+
+    (void)state;
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    skip_picture(CODEC_VP9, 101, 102, 13);
+    p.ext_seq = 103;
+    info.picture_id = 14;
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    assert_int_equal(out.seq, 1001);
+    assert_int_equal(out.picture_id, 14);
+}
+
+static void a_run_may_include_what_never_came(void **state)
+{
+    (void)state;
+    map(1, 100, 0, 0);
+    skip_picture(CODEC_VP8, 101, 101, 1);
+    skip_picture(CODEC_VP8, 102, 103, 1); /* 102 is missing and surely of the same picture */
+    map(1, 104, 0, 0);
+    assert_int_equal(out.seq, 1001);
+    assert_int_equal(map(1, 102, 0, 0), ERR_STATE);
+}
+
+/* Two simulcast streams; the first one's last packet comes when the second is shown already. */
+static void late_packets_of_the_former_source_find_their_place(void **state)
+{
+    struct rewriter_packet p = {.source = 1, .ext_seq = 100, .ts = 7};
+
+    (void)state;
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    p.ext_seq = 102;
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    p = (struct rewriter_packet){.source = 2, .ext_seq = 500, .from_seq = 498, .ts = 70};
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    assert_true(out.switched);
+    assert_int_equal(out.seq, 1005); /* two numbers are left for the keyframe's first packets */
+    p.ext_seq = 499;
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    assert_int_equal(out.seq, 1004);
+    p = (struct rewriter_packet){.source = 1, .ext_seq = 101, .ts = 7, .late = true};
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    assert_int_equal(out.seq, 1001);
+    assert_int_equal(out.ts, 5000);
+    p.ext_seq = 103; /* never had a place */
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), ERR_STATE);
+    p.source = 3;
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), ERR_STATE);
+}
+
+static void frame_numbers_grow_across_a_switch(void **state)
+{
+    struct dd_frame dd = {.frame_number = 40000};
+    struct rewriter_packet p = {.source = 1, .ext_seq = 1, .dd = &dd};
+
+    (void)state;
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    assert_int_equal(out.frame_add, 0);
+    p.source = 2;
+    dd.frame_number = 7; /* libwebrtc would drop this keyframe as older than the last one */
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    assert_int_equal((uint16_t)(dd.frame_number + out.frame_add), 40001);
+    p.ext_seq = 2;
+    dd.frame_number = 9; /* a frame is left out: its number stays free */
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    assert_int_equal((uint16_t)(dd.frame_number + out.frame_add), 40003);
+}
+
+/* Two encodings of one camera: the second's report says which moment its timestamps mean. */
+static void reports_keep_timestamps_in_step(void **state)
+{
+    struct sr_source a = {.known = true, .ntp = UINT64_C(5) << 32, .rtp_ts = 1000};
+    struct sr_source b = {.known = true, .ntp = (UINT64_C(5) << 32) + (1u << 31), .rtp_ts = 800000};
+    struct rewriter_packet p = {.source = 1, .ext_seq = 1, .ts = 1000, .now_us = 1000000};
+
+    (void)state;
+    assert_false(rewriter_ts_distance(&a, &(struct sr_source){0}, 90000, &p.ts_distance));
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    assert_int_equal(out.ts, 5000);
+    p = (struct rewriter_packet){.source = 2, .ext_seq = 1, .now_us = 1140000};
+    p.synced = rewriter_ts_distance(&a, &b, 90000, &p.ts_distance);
+    assert_true(p.synced);
+    p.ts = 800000 - 45000 + 9000; /* 100 ms later, and 40 ms longer on its way */
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    assert_int_equal(out.ts, 14000);
+    p.source = 1;
+    p.synced = rewriter_ts_distance(&b, &a, 90000, &p.ts_distance);
+    p.ts = 1000 + 6000; /* a keyframe that was repaired, from before: no way back */
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    assert_int_equal(out.ts, 14001);
+    p.source = 2;
+    p.synced = rewriter_ts_distance(&a, &b, 90000, &p.ts_distance);
+    p.ts = 800000 - 45000 + 18000; /* and its shift is gone with the next switch */
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    assert_int_equal(out.ts, 23000);
+    p.source = 1;
+    p.ts = 90000 * 60; /* nonsense: by arrival */
+    p.now_us += 10000;
+    assert_int_equal(rewriter_map_packet(&r, &p, &out), OK);
+    assert_int_equal(out.ts, 23900);
+}
+
+/* Hours of leaving out every other picture: what is within the runs kept finds its way back. */
+static void many_runs(void **state)
+{
+    uint32_t source;
+    int64_t seq;
+
+    (void)state;
+    for (int64_t n = 0; n < 200000; n += 2) {
+        assert_int_equal(map(1, n, 0, 0), OK);
+        assert_int_equal(out.seq, (uint16_t)(1000 + n / 2));
+        rewriter_skip(&r, 1, n + 1);
+    }
+    for (int back = 0; back < REWRITER_RUNS - 1; back++) {
+        uint16_t number = (uint16_t)(1000 + 99999 - back);
+        assert_int_equal(rewriter_unmap(&r, number, &source, &seq), OK);
+        assert_int_equal(seq, 199998 - 2 * back);
+    }
+    assert_int_equal(rewriter_unmap(&r, (uint16_t)(1000 + 99999 - 500), &source, &seq),
+                     ERR_NOT_FOUND);
+    assert_int_equal(map(1, 199998 - 1000, 0, 0), ERR_STATE); /* forgotten, so not guessed */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +475,13 @@ int main(void)
         cmocka_unit_test_setup(remembers_the_last_segments_only, setup),
         cmocka_unit_test_setup(detach_opens_anew, setup),
         cmocka_unit_test_setup(random_walk, setup),
+        cmocka_unit_test_setup(left_out_pictures_of_vp8_close_up, setup),
+        cmocka_unit_test_setup(picture_ids_of_vp9_keep_their_holes, setup),
+        cmocka_unit_test_setup(a_run_may_include_what_never_came, setup),
+        cmocka_unit_test_setup(late_packets_of_the_former_source_find_their_place, setup),
+        cmocka_unit_test_setup(frame_numbers_grow_across_a_switch, setup),
+        cmocka_unit_test_setup(reports_keep_timestamps_in_step, setup),
+        cmocka_unit_test_setup(many_runs, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
