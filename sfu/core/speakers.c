@@ -9,18 +9,24 @@
 #define DTX_BYTES     12 /* an Opus packet this short is comfort noise */
 #define ONSET_PACKETS 3  /* voiced packets before one counts as speaking: a click is none */
 #define ONSET_MAX     10
-#define QUIET_US      300000 /* without packets for this long, loudness decays */
+#define QUIET_US      300000 /* without a sound for this long, loudness decays */
 #define DOMINANCE_DB  3      /* louder by more than this to take dominance over */
-#define RANK_DB       6      /* louder by more than this to be ranked before */
+#define BAND_DB       3      /* a rank's loudness follows by so much only: less is no change */
+#define SEATS         3      /* those ranked first, who are heard as a rule, */
+#define SEATED_DB     6      /* count as so much louder than they are; the next one as half of it */
+#define RISE          4      /* ticks that a score needs, about, to follow a louder voice */
+#define FALL          16     /* and a quieter one: longer than the pauses between words */
 #define SCALE         16     /* fractions of a dB kept */
 
 struct entry {
     int loud;  /* (127 - level) * SCALE, fast attack, slower release */
     int score; /* slow average of loud, a tick a step */
+    int held;  /* score without what moves less than the band */
+    int key;   /* held, and more for whom is seated: who is ranked by loudness is ranked by it */
     uint8_t onset;
     bool voice_bit_used;
     bool active;
-    int64_t active_since_us, last_voice_us, last_input_us;
+    int64_t active_since_us, last_voice_us, last_sound_us;
     int64_t louder_since_us; /* than the dominant one; 0: isn't */
     uint64_t joined;
 };
@@ -30,13 +36,31 @@ struct speakers {
     uint64_t joins;
     int64_t due_us;
     uint32_t dominant; /* participant, 0: nobody */
-    uint32_t *ids;     /* beside the entries, so that a look-up reads a few lines of memory only */
+    uint32_t *ids;
     struct entry *entry;
-    uint16_t *rank; /* indices, best first */
-    bool reranked;  /* since speakers_reranked was asked last */
+    uint16_t *place; /* hash table of ids: index of the entry + 1, 0: free; linear probing */
+    unsigned shift;  /* of a 32-bit hash to a place */
+    uint16_t *rank;  /* indices, best first */
+    bool reranked;   /* since speakers_reranked was asked last */
     size_t n_shown;
     uint32_t shown[SPEAKERS_MAX_RANKED]; /* what was told last */
 };
+
+/* ---- who is known ---- */
+
+static unsigned table_shift(size_t max)
+{
+    unsigned bits = 4;
+    while (((size_t)1 << bits) < 2 * max) { /* at most half full */
+        bits++;
+    }
+    return 32 - bits;
+}
+
+static size_t table_mask(const struct speakers *s)
+{
+    return ((size_t)1 << (32 - s->shift)) - 1;
+}
 
 struct speakers *speakers_new(size_t max)
 {
@@ -45,11 +69,13 @@ struct speakers *speakers_new(size_t max)
     if (!s) {
         return NULL;
     }
-    s->max = max < UINT16_MAX ? max : UINT16_MAX;
+    s->max = max < UINT16_MAX ? max : UINT16_MAX - 1;
+    s->shift = table_shift(s->max);
     s->ids = calloc(s->max, sizeof *s->ids);
     s->entry = calloc(s->max, sizeof *s->entry);
     s->rank = calloc(s->max, sizeof *s->rank);
-    if (!s->ids || !s->entry || !s->rank) {
+    s->place = calloc(table_mask(s) + 1, sizeof *s->place);
+    if (!s->ids || !s->entry || !s->rank || !s->place) {
         speakers_free(s);
         return NULL;
     }
@@ -64,22 +90,52 @@ void speakers_free(struct speakers *s)
     free(s->ids);
     free(s->entry);
     free(s->rank);
+    free(s->place);
     free(s);
+}
+
+static size_t home(const struct speakers *s, uint32_t participant)
+{
+    return (participant * UINT32_C(2654435769)) >> s->shift;
+}
+
+/* Where the participant stands in the table, or the free place where he would. */
+static size_t find_place(const struct speakers *s, uint32_t participant)
+{
+    size_t at = home(s, participant);
+
+    while (s->place[at] != 0 && s->ids[s->place[at] - 1] != participant) {
+        at = (at + 1) & table_mask(s);
+    }
+    return at;
 }
 
 static size_t find(const struct speakers *s, uint32_t participant)
 {
-    for (size_t i = 0; i < s->n; i++) {
-        if (s->ids[i] == participant) {
-            return i;
+    uint16_t place = s->place[find_place(s, participant)];
+    return place ? (size_t)place - 1 : SIZE_MAX;
+}
+
+/* Frees a place; those behind it that would no longer be found move up. */
+static void free_place(struct speakers *s, size_t gap)
+{
+    size_t mask = table_mask(s);
+
+    for (size_t at = (gap + 1) & mask; s->place[at] != 0; at = (at + 1) & mask) {
+        size_t from = home(s, s->ids[s->place[at] - 1]);
+        if (((at - from) & mask) >= ((at - gap) & mask)) {
+            s->place[gap] = s->place[at];
+            gap = at;
         }
     }
-    return SIZE_MAX;
+    s->place[gap] = 0;
 }
 
 int speakers_add(struct speakers *s, uint32_t participant)
 {
-    if (find(s, participant) != SIZE_MAX) {
+    size_t at = find_place(s, participant);
+
+    if (s->place[at] != 0) {
         return OK;
     }
     if (s->n == s->max) {
@@ -89,23 +145,29 @@ int speakers_add(struct speakers *s, uint32_t participant)
     s->entry[s->n] = (struct entry){.joined = ++s->joins};
     s->rank[s->n] = (uint16_t)s->n;
     s->n++;
+    s->place[at] = (uint16_t)s->n;
     return OK;
 }
 
 /* The last entry takes the place of the one that goes. */
 void speakers_remove(struct speakers *s, uint32_t participant)
 {
-    size_t i = find(s, participant), last, kept = 0;
+    size_t at = find_place(s, participant), last, kept = 0;
 
-    if (i == SIZE_MAX) {
+    if (s->place[at] == 0) {
         return;
     }
+    size_t i = (size_t)s->place[at] - 1;
     last = s->n - 1;
     for (size_t k = 0; k < s->n; k++) {
         size_t r = s->rank[k];
         if (r != i) {
             s->rank[kept++] = (uint16_t)(r == last ? i : r);
         }
+    }
+    free_place(s, at);
+    if (i != last) {
+        s->place[find_place(s, s->ids[last])] = (uint16_t)(i + 1);
     }
     s->ids[i] = s->ids[last];
     s->entry[i] = s->entry[last];
@@ -115,12 +177,16 @@ void speakers_remove(struct speakers *s, uint32_t participant)
     }
 }
 
+/* ---- what is heard ---- */
+
 static void hear(struct speakers *s, size_t i, uint8_t level, bool voiced, int64_t now_us)
 {
     struct entry *e = &s->entry[i];
     int loud = (SPEAKERS_SILENT - level) * SCALE;
 
-    e->last_input_us = now_us;
+    if (level < VOICE_LEVEL) { /* comfort noise, a packet in 400 ms, keeps nobody loud */
+        e->last_sound_us = now_us;
+    }
     e->loud += (loud - e->loud) / (loud > e->loud ? 4 : 16);
     if (!voiced) {
         e->onset = e->onset > 0 ? (uint8_t)(e->onset - 1) : 0;
@@ -167,13 +233,23 @@ int64_t speakers_deadline(const struct speakers *s)
     return s->n > 0 ? s->due_us : INT64_MAX;
 }
 
+static int follow(int held, int score)
+{
+    int band = BAND_DB * SCALE;
+    if (score > held + band) {
+        return score - band;
+    }
+    return score < held - band ? score + band : held;
+}
+
 static void update(struct entry *e, int64_t now_us)
 {
-    if (now_us - e->last_input_us > QUIET_US) {
+    if (now_us - e->last_sound_us > QUIET_US) {
         e->loud -= e->loud / 4;
         e->onset = 0;
     }
-    e->score += (e->loud - e->score) / 4;
+    e->score += (e->loud - e->score) / (e->loud > e->score ? RISE : FALL);
+    e->held = follow(e->held, e->score);
     bool active = e->last_voice_us != 0 && now_us - e->last_voice_us < SPEAKERS_HOLD_US;
     if (active && !e->active) {
         e->active_since_us = now_us;
@@ -192,7 +268,7 @@ static void update_dominant(struct speakers *s, int64_t now_us)
     for (size_t i = 0; i < s->n; i++) {
         struct entry *e = &s->entry[i];
         bool louder = e->active && i != d && d != SIZE_MAX &&
-                      e->loud > s->entry[d].loud + DOMINANCE_DB * SCALE;
+                      e->score > s->entry[d].score + DOMINANCE_DB * SCALE;
         if (!louder) {
             e->louder_since_us = 0;
         } else if (e->louder_since_us == 0) {
@@ -200,7 +276,7 @@ static void update_dominant(struct speakers *s, int64_t now_us)
         }
         bool may =
             d == SIZE_MAX ? e->active : louder && now_us - e->louder_since_us >= SPEAKERS_SWITCH_US;
-        if (may && (best == SIZE_MAX || e->loud > s->entry[best].loud)) {
+        if (may && (best == SIZE_MAX || e->score > s->entry[best].score)) {
             best = i;
         }
     }
@@ -214,14 +290,15 @@ static void update_dominant(struct speakers *s, int64_t now_us)
     }
 }
 
-/* Whether b is to be moved before a, who stands before him now. */
+/* Whether b is to be moved before a, who stands before him now. The order is one of numbers that
+ * don't depend on the other, so that nobody stays behind a row of those each a little quieter. */
 static bool before(const struct entry *b, const struct entry *a)
 {
     if (a->active != b->active) {
         return b->active;
     }
     if (b->active) {
-        return b->score > a->score + RANK_DB * SCALE;
+        return b->key > a->key;
     }
     if (a->last_voice_us != b->last_voice_us) {
         return b->last_voice_us > a->last_voice_us;
@@ -229,9 +306,19 @@ static bool before(const struct entry *b, const struct entry *a)
     return b->joined < a->joined;
 }
 
+static void update_keys(struct speakers *s)
+{
+    for (size_t k = 0; k < s->n; k++) {
+        struct entry *e = &s->entry[s->rank[k]];
+        int bonus = k < SEATS ? SEATED_DB : k == SEATS ? SEATED_DB / 2 : 0;
+        e->key = e->held + bonus * SCALE;
+    }
+}
+
 /* Insertion sort of an order that is nearly right already. */
 static void update_rank(struct speakers *s)
 {
+    update_keys(s);
     for (size_t i = 1; i < s->n; i++) {
         uint16_t r = s->rank[i];
         size_t k = i;
