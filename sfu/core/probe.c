@@ -200,12 +200,17 @@ void probe_input(struct probe *p, const struct sent_news *news, int64_t arrived_
         c->first_sent_us = c->last_sent_us = news->sent_us;
         c->first_arrived_us = c->last_arrived_us = arrived_us;
         c->first_bytes = news->bytes;
+        c->last_began_us = arrived_us;
     }
     if (news->sent_us > c->last_sent_us) {
         c->last_sent_us = news->sent_us;
         c->last_bytes = 0;
+        c->last_began_us = arrived_us;
     }
-    c->last_bytes += news->sent_us == c->last_sent_us ? news->bytes : 0;
+    if (news->sent_us == c->last_sent_us) {
+        c->last_bytes += news->bytes;
+        c->last_began_us = arrived_us < c->last_began_us ? arrived_us : c->last_began_us;
+    }
     if (arrived_us < c->first_arrived_us) {
         c->first_arrived_us = arrived_us;
         c->first_bytes = news->bytes;
@@ -230,13 +235,14 @@ static bool judge(const struct probe_cluster *c, struct probe_result *out)
         return false;
     }
     double sent_bps = (c->got_bytes - c->last_bytes) * 8e6 / sent_us;
-    double after_bps = (c->got_bytes - c->first_bytes) * 8e6 / sent_us;
     double arrived_bps = (c->got_bytes - c->first_bytes) * 8e6 / arrived_us;
     if (arrived_bps > RATIO_MAX * sent_bps) {
         return false;
     }
-    /* Of packets of unequal size the ends weigh: both ways of leaving one out must agree. */
-    out->saturated = arrived_bps < UNSATURATED * fmin(sent_bps, after_bps);
+    /* What was sent before the last burst took longer to come than to leave: bytes don't matter
+     * here, which are unequal, nor does the time that the last burst, a train, takes. */
+    double began_us = (double)(c->last_began_us - c->first_arrived_us);
+    out->saturated = sent_us < UNSATURATED * began_us && arrived_bps < UNSATURATED * c->target_bps;
     out->bps = out->saturated ? USABLE * arrived_bps : fmin(sent_bps, arrived_bps);
     out->target_bps = c->target_bps;
     return true;

@@ -24,8 +24,9 @@ struct probe_cluster {
     /* of what feedback told */
     uint32_t got_bytes, got_packets, lost_packets;
     int64_t first_sent_us, last_sent_us, first_arrived_us, last_arrived_us;
-    uint32_t last_bytes;  /* that left at last_sent_us */
-    uint32_t first_bytes; /* of the packet that came first */
+    int64_t last_began_us; /* when the first that left at last_sent_us came */
+    uint32_t last_bytes;   /* that left at last_sent_us */
+    uint32_t first_bytes;  /* of the packet that came first */
 };
 
 struct probe {
