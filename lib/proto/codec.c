@@ -37,22 +37,20 @@ static int parse_vp8(struct codec_info *out, const uint8_t *payload, size_t len)
     if (rc != OK) {
         return rc;
     }
-    *out = (struct codec_info){
-        .keyframe = d.keyframe,
-        .frame_start = d.frame_start,
-        .picture_start = d.frame_start,
-        .up_switch = d.layer_sync,
-        .not_referenced = d.non_reference,
-        .tid = d.tid,
-        .picture_bits = d.picture_bits,
-        .picture_id = d.picture_id,
-        .picture_off = d.picture_off,
-        .has_tl0 = d.has_tl0,
-        .tl0picidx = d.tl0picidx,
-        .tl0_off = d.tl0_off,
-        .width = d.width,
-        .height = d.height,
-    };
+    out->keyframe = d.keyframe;
+    out->frame_start = d.frame_start;
+    out->picture_start = d.frame_start;
+    out->up_switch = d.layer_sync;
+    out->not_referenced = d.non_reference;
+    out->tid = d.tid;
+    out->picture_bits = d.picture_bits;
+    out->picture_id = d.picture_id;
+    out->picture_off = d.picture_off;
+    out->has_tl0 = d.has_tl0;
+    out->tl0picidx = d.tl0picidx;
+    out->tl0_off = d.tl0_off;
+    out->width = d.width;
+    out->height = d.height;
     return OK;
 }
 
@@ -64,27 +62,25 @@ static int parse_vp9(struct codec_info *out, const uint8_t *payload, size_t len)
     if (rc != OK) {
         return rc;
     }
-    *out = (struct codec_info){
-        .keyframe = !d.inter_picture && !d.inter_layer,
-        .frame_start = d.start,
-        .frame_end = d.end,
-        .picture_start = d.start && d.sid == 0,
-        .up_switch = d.up_switch,
-        .inter_picture = d.inter_picture,
-        .inter_layer = d.inter_layer,
-        .not_for_upper = d.not_for_upper,
-        .sid = d.sid,
-        .tid = d.tid,
-        .picture_bits = d.picture_bits,
-        .picture_id = d.picture_id,
-        .picture_off = d.picture_off,
-        .has_tl0 = d.has_tl0,
-        .tl0picidx = d.tl0picidx,
-        .tl0_off = d.tl0_off,
-        .n_spatial = d.n_spatial,
-        .width = d.width,
-        .height = d.height,
-    };
+    out->keyframe = !d.inter_picture && !d.inter_layer;
+    out->frame_start = d.start;
+    out->frame_end = d.end;
+    out->picture_start = d.start && d.sid == 0;
+    out->up_switch = d.up_switch;
+    out->inter_picture = d.inter_picture;
+    out->inter_layer = d.inter_layer;
+    out->not_for_upper = d.not_for_upper;
+    out->sid = d.sid;
+    out->tid = d.tid;
+    out->picture_bits = d.picture_bits;
+    out->picture_id = d.picture_id;
+    out->picture_off = d.picture_off;
+    out->has_tl0 = d.has_tl0;
+    out->tl0picidx = d.tl0picidx;
+    out->tl0_off = d.tl0_off;
+    out->n_spatial = d.n_spatial;
+    out->width = d.width;
+    out->height = d.height;
     return OK;
 }
 
@@ -96,14 +92,12 @@ static int parse_h264(struct codec_info *out, const uint8_t *payload, size_t len
     if (rc != OK) {
         return rc;
     }
-    *out = (struct codec_info){
-        .keyframe = p.idr || p.sps,
-        .frame_start = p.frame_start,
-        .picture_start = p.frame_start,
-        .not_referenced = p.not_referenced,
-        .width = p.width,
-        .height = p.height,
-    };
+    out->keyframe = p.idr || p.sps;
+    out->frame_start = p.frame_start;
+    out->picture_start = p.frame_start;
+    out->not_referenced = p.not_referenced;
+    out->width = p.width;
+    out->height = p.height;
     return OK;
 }
 
@@ -115,15 +109,13 @@ static int parse_av1(struct codec_info *out, const uint8_t *payload, size_t len)
     if (rc != OK) {
         return rc;
     }
-    *out = (struct codec_info){
-        .keyframe = p.keyframe,
-        .frame_start = p.frame_start,
-        .picture_start = p.frame_start && p.sid == 0,
-        .sid = p.sid,
-        .tid = p.tid,
-        .width = p.width,
-        .height = p.height,
-    };
+    out->keyframe = p.keyframe;
+    out->frame_start = p.frame_start;
+    out->picture_start = p.frame_start && p.sid == 0;
+    out->sid = p.sid;
+    out->tid = p.tid;
+    out->width = p.width;
+    out->height = p.height;
     return OK;
 }
 

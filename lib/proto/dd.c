@@ -266,24 +266,34 @@ static int read_all(struct reading *r, struct dd_frame *f, const struct dd_state
     return rc;
 }
 
-/* The whole was read well: the state goes on. */
-static void take_over(struct dd_state *state, const struct reading *r, const struct dd_frame *f)
+static bool is_held(const struct dd_state *state, const struct dd_structure *s)
 {
-    bool first = !state->known;
+    return state->known && memcmp(&state->structure, s, sizeof *s) == 0;
+}
 
-    if (r->attached && (first || f->frame_id >= state->structure_since) &&
-        (first || memcmp(&state->structure, r->structure, sizeof state->structure) != 0)) {
-        memcpy(&state->structure, r->structure, sizeof state->structure);
-        state->structure_since = f->frame_id;
-        state->known = true;
+/* The whole was read well: the state goes on. A structure that differs brings its targets along,
+ * whatever was said of the former's. ERR_STATE: such a structure comes late. */
+static int take_over(struct dd_state *state, const struct reading *r, const struct dd_frame *f)
+{
+    bool other = r->attached && !is_held(state, r->structure);
+    bool says = r->attached || r->targets_present;
+
+    if (other && state->known && f->frame_id < state->structure_since) {
+        return ERR_STATE;
     }
-    if ((r->attached || r->targets_present) && (first || f->frame_id >= state->targets_since)) {
+    if (other || (says && f->frame_id >= state->targets_since)) {
         state->active_targets = f->active_targets;
         state->targets_since = f->frame_id;
     }
-    if (first || f->frame_id > state->newest) {
+    if (other) {
+        memcpy(&state->structure, r->structure, sizeof state->structure);
+        state->structure_since = f->frame_id;
+    }
+    if (!state->known || f->frame_id > state->newest) {
         state->newest = f->frame_id;
     }
+    state->known = true;
+    return OK;
 }
 
 int dd_parse(struct dd_state *state, struct dd_frame *out, const uint8_t *data, size_t len)
@@ -297,12 +307,13 @@ int dd_parse(struct dd_state *state, struct dd_frame *out, const uint8_t *data, 
     }
     bits_init(&r.bits, data, len);
     int rc = read_all(&r, out, state, &fresh);
+    if (rc == OK) {
+        rc = take_over(state, &r, out);
+    }
     if (rc != OK) {
         memset(out, 0, sizeof *out);
-        return rc;
     }
-    take_over(state, &r, out);
-    return OK;
+    return rc;
 }
 
 uint32_t dd_targets_within(const struct dd_structure *s, uint8_t sid, uint8_t tid)

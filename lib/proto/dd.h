@@ -77,20 +77,21 @@ struct dd_frame {
     uint16_t bits;        /* used of the descriptor; what follows is padding */
 };
 
-/* Reads one descriptor (the extension's data); state takes over a structure that is attached, only
- * after the whole of it was read well, and unless it is late (a structure or mask that a newer
- * frame has replaced comes in again: the frame is read by it, the state stays). ERR_TRUNCATED,
- * ERR_INVALID (layers or templates beyond the bounds above), ERR_TOO_LARGE (more than DD_MAX_FDIFFS
- * differences, or DD_MAX_SIZE bytes), ERR_STATE (refers to a structure that is not held: never
- * seen, lost on its way, or replaced since). On failure state is unchanged and *out is zero. */
+/* Reads one descriptor (the extension's data); state takes over a structure that is attached and a
+ * mask, only after the whole of it was read well. A frame that was read was read by state's
+ * structure. What comes late changes no state: a mask that a newer frame has replaced is told of
+ * its own frame only, and a structure that has been replaced is refused. ERR_TRUNCATED, ERR_INVALID
+ * (layers or templates beyond the bounds above), ERR_TOO_LARGE (more than DD_MAX_FDIFFS
+ * differences, or DD_MAX_SIZE bytes), ERR_STATE (the structure is not held: never seen, lost on its
+ * way, or replaced since). On failure state is unchanged and *out is zero. */
 int dd_parse(struct dd_state *state, struct dd_frame *out, const uint8_t *data, size_t len);
 
 /* How a descriptor is to differ on its way out. All zero: not at all. */
 struct dd_rewrite {
     uint16_t add_frame; /* to frame_number, modulo 2^16 */
-    uint8_t
-        add_template; /* to frame_dependency_template_id and to the offset of a structure that is
-                         attached, modulo 64: so that two sources' structures don't overlap */
+    /* To frame_dependency_template_id, and to the offset of a structure that is attached, modulo
+     * 64: so that the structures of two sources don't overlap. */
+    uint8_t add_template;
     bool set_targets; /* say `targets` as the active decode targets, in place of what was said */
     uint32_t targets;
 };

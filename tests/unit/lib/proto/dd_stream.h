@@ -301,12 +301,17 @@ static inline void dd_stream_key(struct dd_stream *s)
     memset(s->chain, 0, sizeof s->chain);
 }
 
-/* Takes the frame up as a template, in the order of layers, unless it is one already. */
-static inline void dd_stream_learn(struct dd_structure *s, const struct dd_made *f)
+/* Takes the frame up as a template, in the order of layers, unless it is one already. A template's
+ * chain difference has 4 bits: what is larger needs a custom field in each frame. */
+static inline void dd_stream_learn(struct dd_structure *s, const struct dd_made *made)
 {
     bool custom[3] = {true, true, true};
+    struct dd_made frame = *made, *f = &frame;
     unsigned at = 0;
 
+    for (unsigned i = 0; i < s->n_chains; i++) {
+        f->chain_diff[i] = f->chain_diff[i] < 16 ? f->chain_diff[i] : 15;
+    }
     dd_best_template(s, f, custom);
     if (!custom[0] && !custom[1] && !custom[2]) {
         return;
