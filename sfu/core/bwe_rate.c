@@ -7,7 +7,7 @@
 #define GROWTH_MIN_BPS   1000.0
 #define HEADROOM         1.5 /* section 5.5: no more than 1.5 times what is received */
 #define HEADROOM_BPS     10000.0
-#define NEAR             0.75   /* of the known capacity */
+#define NEAR             0.5    /* of the known capacity */
 #define ADDITIVE_MIN_BPS 4000.0 /* a second */
 #define FRAMES_A_SECOND  30.0
 #define PACKET_BITS      9600.0
