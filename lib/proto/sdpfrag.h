@@ -16,8 +16,7 @@
 #define SDPFRAG_MAX_MEDIA      32
 #define SDPFRAG_MAX_CANDIDATES 256
 #define SDPFRAG_MAX_MID        32
-#define SDPFRAG_MAX_CREDENTIAL 256 /* RFC 8839 section 5.4: ufrag 4..256, pwd 22..256 characters   \
-                                    */
+#define SDPFRAG_MAX_CREDENTIAL 256 /* characters, RFC 8839 section 5.4 */
 
 struct sdpfrag {
     /* One pair for the whole (all m-lines are one BUNDLE, RFC 9725 section 4.4.1); "" for none. */

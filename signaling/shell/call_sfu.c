@@ -373,8 +373,8 @@ static void on_speakers(struct call_entry *en, const cJSON *frame)
     const struct call *c = en->call;
     for (int i = 0; i < c->n_parties; i++) {
         const struct call_participant *p = &c->parties[i];
-        if (p->state != PARTY_JOINED || !p->online) {
-            continue;
+        if (p->state != PARTY_JOINED || !hub_device_online(en->s->o.hub, p->device_id.s)) {
+            continue; /* in grace, or here by WHIP or WHEP alone */
         }
         cJSON *o = json_new();
         json_put_str(o, "callId", c->id.s);

@@ -111,19 +111,23 @@ static bool wants(const struct sdp_media *m, enum whip_kind kind)
     return media && (m->direction == one_way || m->direction == SDP_SENDRECV);
 }
 
-/* Reads what matters here of the offer; the SFU reads the rest. 0, or the status that says what is
- * wrong. */
-static int read_offer(struct whip_op *op, const struct sdp *offer)
+static bool read_credentials(struct sdpfrag *ice, const struct sdp *offer)
 {
     const struct sdp_media *first = offer->n_media > 0 ? &offer->media[0] : NULL;
     const char *ufrag = first != NULL ? sdp_ice_ufrag(offer, first) : NULL;
     const char *pwd = first != NULL ? sdp_ice_pwd(offer, first) : NULL;
-    if (ufrag == NULL || pwd == NULL ||
-        str_copy(op->ice.ufrag, sizeof(op->ice.ufrag), ufrag) != OK ||
-        str_copy(op->ice.pwd, sizeof(op->ice.pwd), pwd) != OK) {
+    return ufrag != NULL && pwd != NULL && str_copy(ice->ufrag, sizeof(ice->ufrag), ufrag) == OK &&
+           str_copy(ice->pwd, sizeof(ice->pwd), pwd) == OK;
+}
+
+/* Reads what matters here of the offer; the SFU reads the rest. 0, or the status that says what is
+ * wrong. */
+static int read_offer(struct whip_op *op, const struct sdp *offer)
+{
+    bool any = false;
+    if (!read_credentials(&op->ice, offer)) {
         return 400;
     }
-    bool any = false;
     for (size_t i = 0; i < offer->n_media; i++) {
         const struct sdp_media *m = &offer->media[i];
         any = any || wants(m, op->kind);
@@ -166,61 +170,75 @@ static void refuse_offer(struct http_request *r, enum whip_kind kind, int status
 
 /* ---- POST: joining ---- */
 
-static void begin(struct whip_op *op, struct call_entry *en)
+static void refuse(struct whip_op *op, enum call_error e)
 {
-    const struct call *c = en->call;
-    const struct call_participant *p = call_party(c, &op->user_id);
-    if (p != NULL && c->state != CALL_ENDED) {
-        const char *why = c->mode != CALL_SFU ? "That call goes peer to peer."
-                          : whip_session_of(en, &op->user_id, op->kind, WHIP_OPENING) != NULL
-                              ? "Another such session of this participant is being made."
-                              : NULL;
-        if (why != NULL) {
-            http_problem(op->r, 409, "conflict", why);
-            whip_op_free(op);
-            return;
-        }
-        if (!call_sfu_ready(en)) {
-            call_http_error(op->r, CALL_E_SFU_UNAVAILABLE);
-            whip_op_free(op);
-            return;
-        }
-        op->joins = p->state != PARTY_JOINED;
-        op->session_id = whip_session_add(en, op)->id;
+    call_http_error(op->r, e);
+    whip_op_free(op);
+}
+
+/* Why the call can't have such a session now, or NULL. */
+static const char *conflict_of(const struct whip_op *op, const struct call_entry *en)
+{
+    if (en->call->mode != CALL_SFU) {
+        return "That call goes peer to peer.";
     }
-    whip_op_step(op, en, CALL_JOIN);
+    return whip_session_of(en, &op->user_id, op->kind, WHIP_OPENING) != NULL
+               ? "Another such session of this participant is being made."
+               : NULL;
+}
+
+/* For a participant of a call that runs: what can be refused before anything changes is refused
+ * here, and answered; else his session is there. */
+static bool prepare(struct whip_op *op, struct call_entry *en, const struct call_participant *p)
+{
+    const char *conflict = conflict_of(op, en);
+    if (conflict != NULL) {
+        http_problem(op->r, 409, "conflict", conflict);
+        whip_op_free(op);
+        return false;
+    }
+    if (!call_sfu_ready(en)) {
+        refuse(op, CALL_E_SFU_UNAVAILABLE);
+        return false;
+    }
+    op->joins = p->state != PARTY_JOINED;
+    op->session_id = whip_session_add(en, op)->id;
+    return true;
+}
+
+/* Strangers, and calls that are over, are the call machine's to answer. */
+static void begin(struct whip_op *op)
+{
+    struct call_entry *en = call_entry_find(op->s, op->call_id.s);
+    if (en == NULL) {
+        call_ask_tombstone(call_request_for(op));
+        return;
+    }
+    const struct call_participant *p = call_party(en->call, &op->user_id);
+    if (p == NULL || en->call->state == CALL_ENDED || prepare(op, en, p)) {
+        whip_op_step(op, en, CALL_JOIN);
+    }
 }
 
 static void on_post(struct http_request *r, struct calls *s, enum whip_kind kind)
 {
-    const char *id = http_path_arg(r, "id");
     if (!whip_is_type(r, WHIP_SDP_TYPE)) {
         http_set_header(r, "Accept-Post", WHIP_SDP_TYPE);
         http_problem(r, 415, "unsupported_media_type", "Content-Type must be " WHIP_SDP_TYPE);
         return;
     }
-    if (!s->loaded) {
-        call_http_error(r, CALL_E_UNAVAILABLE);
-        return;
-    }
     struct whip_op *op = whip_op_new(s, r, kind);
     op->type = kind == WHIP_PUBLISH ? "publish" : "watch";
-    if (id_parse(&op->call_id, id) != OK) {
-        call_http_error(r, CALL_E_NOT_FOUND);
-        whip_op_free(op);
-        return;
-    }
     int status = take_offer(op);
-    if (status != 0) {
+    if (id_parse(&op->call_id, http_path_arg(r, "id")) != OK) {
+        refuse(op, CALL_E_NOT_FOUND);
+    } else if (status != 0) {
         refuse_offer(r, kind, status);
         whip_op_free(op);
-        return;
-    }
-    struct call_entry *en = call_entry_find(s, op->call_id.s);
-    if (en == NULL) {
-        call_ask_tombstone(call_request_for(op));
+    } else if (!s->loaded) {
+        refuse(op, CALL_E_UNAVAILABLE);
     } else {
-        begin(op, en);
+        begin(op);
     }
 }
 
@@ -259,8 +277,7 @@ static void go_on(void *arg)
         negotiate(op, en);
     } else {
         undo(op, en);
-        call_http_error(op->r, op->error != CALL_OK ? op->error : CALL_E_UNAVAILABLE);
-        whip_op_free(op);
+        refuse(op, op->error != CALL_OK ? op->error : CALL_E_UNAVAILABLE);
     }
 }
 
@@ -312,6 +329,10 @@ static void created(struct whip_op *op, struct whip_session *w, const char *answ
 static void opened(struct whip_op *op, struct call_entry *en, struct whip_session *w, int number,
                    const char *answer)
 {
+    struct hub *hub = en->s->o.hub;
+    if (!hub_device_online(hub, op->device_id.s)) { /* nobody who would read what is kept for it */
+        hub_hold(hub, op->user_id.s, op->device_id.s, false);
+    }
     whip_session_open(en, w, number);
     created(op, w, answer);
     if (op->kind == WHIP_PUBLISH) {

@@ -34,7 +34,16 @@ static void count(struct http_request *r, void *arg)
     (void)arg;
     cJSON *o = json_new();
     json_put_int(o, "run", ++runs);
+    assert_int_equal(http_set_header(r, "Location", "/v1/count/1"), OK);
     http_reply(r, 201, o);
+}
+
+/* Says more to those whom it knows. */
+static void options(struct http_request *r, void *arg)
+{
+    (void)arg;
+    assert_int_equal(http_set_header(r, "Link", http_who(r) ? "<x>" : "<>"), OK);
+    http_reply_text(r, 200, "application/sdp", "v=0");
 }
 
 struct later {
@@ -93,6 +102,7 @@ static struct http_route routes[] = {
     {HTTP_POST, "/v1/optional", echo, HTTP_OPTIONAL_BODY, 0, NULL},
     {HTTP_GET, "/v1/me", echo, HTTP_AUTH, 0, NULL},
     {HTTP_POST, "/v1/count", count, HTTP_AUTH | HTTP_IDEMPOTENT | HTTP_OPTIONAL_BODY, 0, NULL},
+    {HTTP_OPTIONS, "/v1/count", options, HTTP_AUTH_OPTIONAL, 0, NULL},
     {HTTP_GET, "/v1/later", later, 0, 0, NULL},
     {HTTP_GET, "/v1/held", hold, 0, 0, NULL},
     {HTTP_POST, "/v1/failing", failing, 0, 0, NULL},
@@ -387,6 +397,10 @@ static void only_listed_origins_get_cors(void **state)
     assert_null(reply_header(&r, "access-control-allow-origin"));
     r = ask("GET /v1/things/1", "Origin: https://app.example\r\n", NULL);
     assert_string_equal(reply_header(&r, "access-control-allow-origin"), "https://app.example");
+    r = ask("OPTIONS /v1/count", ANN, NULL); /* a route of its own may say more */
+    assert_string_equal(reply_header(&r, "link"), "<x>");
+    r = ask("OPTIONS /v1/count", "Authorization: Bearer bad\r\n", NULL);
+    assert_string_equal(reply_header(&r, "link"), "<>");
 }
 
 static void limits_answer_429(void **state)
@@ -506,17 +520,21 @@ static void connections_are_bounded(void **state)
 
 /* ---- Idempotency-Key ---- */
 
-/* Runs schema/020 in the test's database, by libpq alone: a file of many statements. */
+/* Runs what the schema says of them in the test's database, by libpq alone: many statements. */
 static void load_schema(void)
 {
+    static const char *const files[] = {"schema/020_idempotency.sql",
+                                        "schema/050_idempotency_head.sql"};
     char sql[16384] = "drop schema if exists http_test cascade; create schema http_test;";
     size_t n = strlen(sql);
     PGconn *c = PQconnectdb(getenv("SOTTO_TEST_CONNINFO"));
-    FILE *f = fopen("schema/020_idempotency.sql", "r");
-    assert_non_null(f);
-    n += fread(sql + n, 1, sizeof(sql) - 1 - n, f);
-    sql[n] = 0;
-    fclose(f);
+    for (int i = 0; i < 2; i++) {
+        FILE *f = fopen(files[i], "r");
+        assert_non_null(f);
+        n += fread(sql + n, 1, sizeof(sql) - 1 - n, f);
+        sql[n] = 0;
+        fclose(f);
+    }
     PGresult *r = PQexec(c, sql);
     assert_int_equal(PQresultStatus(r), PGRES_COMMAND_OK);
     PQclear(r);
@@ -536,6 +554,8 @@ static void a_repeated_key_gets_the_first_answer(void **state)
     assert_int_equal(r.status, 201);
     assert_string_equal(r.body, "{\"run\":1}");
     assert_string_equal(reply_header(&r, "idempotency-replayed"), "true");
+    assert_string_equal(reply_header(&r, "location"), "/v1/count/1"); /* and its head */
+    assert_string_equal(reply_header(&r, "content-type"), "application/json");
     assert_problem(ask("POST /v1/count", ANN JSON "Idempotency-Key: k1\r\n", "{\"a\":2}"), 422,
                    "idempotency_key_reused");
     r = ask("POST /v1/count", ANN JSON "Idempotency-Key: k2\r\n", "{\"a\":1}");

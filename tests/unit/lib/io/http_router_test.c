@@ -134,6 +134,8 @@ static void allow_lists_the_methods(void **state)
     assert_string_equal(text, "GET, HEAD, DELETE, OPTIONS");
     http_allow_text(0x1f, text, sizeof(text));
     assert_string_equal(text, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    http_allow_text(1u << HTTP_POST | 1u << HTTP_OPTIONS, text, sizeof(text)); /* never twice */
+    assert_string_equal(text, "POST, OPTIONS");
     http_allow_text(0x1f, text, 8); /* too small a room is cut, not overrun */
     assert_int_equal(strlen(text), 7);
 }
