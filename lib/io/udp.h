@@ -11,6 +11,7 @@
 
 #define UDP_BATCH     64   /* datagrams received at once */
 #define UDP_MTU       2048 /* bytes kept of a datagram */
+#define UDP_JOINED    32   /* messages received at once where they may be joined (udp_gro) */
 #define UDP_SEND_MAX  1024 /* messages sent at once: what sendmmsg takes (UIO_MAXIOV) */
 #define UDP_TRAIN_MAX 64   /* datagrams of one message (UDP_MAX_SEGMENTS before Linux 6.9) */
 #define UDP_TRAIN_LEN                                                                              \
@@ -62,9 +63,9 @@ int udp_send_messages(struct udp *u, const struct udp_message *m, int n);
 /* Asks the kernel to join datagrams of one sender that came together (UDP_GRO, Linux 5.0).
  * ERR_UNSUPPORTED (go on with udp_recv), ERR_NOMEM. */
 int udp_gro(struct udp *u);
-/* Reads once, and gives up to n datagrams that came, one by one: data is borrowed until the next
- * call. As udp_recv in everything else; what didn't fit into n comes with the next call. Without
- * udp_gro: ERR_STATE. */
+/* Reads up to UDP_JOINED messages, and gives up to n of the datagrams in them, one by one: data is
+ * borrowed until the next call. As udp_recv in everything else; what didn't fit into n comes with
+ * the next call. Without udp_gro: ERR_STATE. */
 int udp_recv_joined(struct udp *u, struct udp_packet *p, int n);
 
 #endif

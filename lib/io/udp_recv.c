@@ -8,15 +8,14 @@
 
 #include "lib/base/err.h"
 
-#define JOINED_MAX  16    /* messages read at once where they may be joined */
 #define JOINED_SIZE 65536 /* the kernel joins up to what an IP packet holds */
 
 struct udp_gro {
     int n, next; /* messages read, and the one that is taken from */
     size_t at;   /* how far into it */
-    struct udp_packet message[JOINED_MAX];
-    size_t step[JOINED_MAX];
-    uint8_t room[JOINED_MAX][JOINED_SIZE];
+    struct udp_packet message[UDP_JOINED];
+    size_t step[UDP_JOINED];
+    uint8_t room[UDP_JOINED][JOINED_SIZE];
 };
 
 /* Where it went to, and of how many bytes each datagram in it is: 0 when it is but one. */
@@ -113,11 +112,11 @@ void udp_gro_free(struct udp_gro *g)
 static int read_joined(struct udp *u)
 {
     struct udp_gro *g = u->gro;
-    for (int i = 0; i < JOINED_MAX; i++) {
+    for (int i = 0; i < UDP_JOINED; i++) {
         g->message[i].data = g->room[i];
         prepare(u, i, &g->message[i], JOINED_SIZE);
     }
-    int n = receive(u, g->message, g->step, JOINED_MAX);
+    int n = receive(u, g->message, g->step, UDP_JOINED);
     g->n = n > 0 ? n : 0;
     g->next = 0;
     g->at = 0;

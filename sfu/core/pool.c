@@ -1,6 +1,12 @@
 #include "sfu/core/pool.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+const enum rtp_ext_kind packet_passed_kind[PACKET_PASSED] = {
+    [PASSED_AUDIO_LEVEL] = RTP_EXT_AUDIO_LEVEL,
+    [PASSED_VIDEO_ORIENTATION] = RTP_EXT_VIDEO_ORIENTATION,
+};
 
 struct packet_pool {
     size_t size, available;
@@ -57,6 +63,8 @@ struct packet *packet_alloc(struct packet_pool *p)
     k->arrival_us = 0;
     k->ext_seq = 0;
     k->vp8 = (struct vp8_descriptor){0};
+    k->csrc = 0;
+    memset(k->passed, 0, sizeof k->passed);
     return k;
 }
 

@@ -13,7 +13,16 @@
 #define PACKET_HEADROOM 32   /* in front of data, for RTX unwrapping and header growth */
 #define PACKET_CAP      1568 /* bytes from data on: any Ethernet datagram, SRTP tag included */
 
+/* Header extensions that go on to subscribers, as they came. */
+enum packet_passed { PASSED_AUDIO_LEVEL, PASSED_VIDEO_ORIENTATION, PACKET_PASSED };
+extern const enum rtp_ext_kind packet_passed_kind[PACKET_PASSED];
+
 struct packet_pool;
+
+struct packet_ext {
+    uint16_t off; /* from packet_data on */
+    uint8_t len;  /* 0: not there */
+};
 
 struct packet {
     uint32_t refs;
@@ -23,6 +32,8 @@ struct packet {
     int64_t ext_seq; /* unwrapped sequence number of its source */
     struct rtp_header header;
     struct vp8_descriptor vp8; /* of video; zero else */
+    uint32_t csrc;             /* who sent it; set, like passed, by its track */
+    struct packet_ext passed[PACKET_PASSED];
     struct packet_pool *pool;
     struct packet *next; /* free list */
     uint8_t room[PACKET_HEADROOM + PACKET_CAP];

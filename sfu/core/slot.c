@@ -44,6 +44,11 @@ void slot_set_track(struct slot *s, struct track *t, int64_t now_us)
 
 bool slot_map(struct slot *s, const struct packet *k, struct rewritten *to)
 {
+    if (s->next) { /* comes next, and isn't in the cache */
+        __builtin_prefetch(s->next);
+        __builtin_prefetch((const char *)s->next + 64);
+        __builtin_prefetch((const char *)s->next + 128);
+    }
     if (!s->accepted) {
         return false;
     }
@@ -73,70 +78,70 @@ static void add_ext(struct rtp_out *o, uint8_t id, const uint8_t *data, size_t l
 }
 
 /* Header extensions keep their data and get the ids that this subscriber agreed to. */
-static void describe(const struct slot *s, struct packet *k, const struct rewritten *to,
+static void describe(struct slot *s, struct packet *k, const struct rewritten *to, bool rtx,
                      struct rtp_out *o)
 {
-    const struct track *t = s->track;
-    const uint8_t *data = packet_data(k);
     bool audio = s->kind == SDP_AUDIO;
-    *o = (struct rtp_out){0};
+    o->padding = false;
+    o->n_ext = 0;
     o->marker = k->header.marker || (audio && to->switched);
-    o->pt = audio ? SDP_OPUS_PT : SDP_VP8_PT;
-    o->seq = to->seq;
+    o->pt = audio ? SDP_OPUS_PT : rtx ? SDP_VP8_RTX_PT : SDP_VP8_PT;
+    o->seq = rtx ? s->rtx_seq++ : to->seq;
     o->ts = to->ts;
-    o->ssrc = s->ssrc;
+    o->ssrc = rtx ? s->rtx_ssrc : s->ssrc;
     o->n_csrc = 1;
-    o->csrc[0] = t->publisher->number;
+    o->csrc[0] = k->csrc;
+    o->rtx = rtx;
+    o->osn = to->seq;
     add_ext(o, s->ext.id[RTP_EXT_MID], (const uint8_t *)s->mid, s->mid_len);
-    static const enum rtp_ext_kind passed[] = {RTP_EXT_AUDIO_LEVEL, RTP_EXT_VIDEO_ORIENTATION};
-    for (size_t i = 0; i < sizeof passed / sizeof passed[0]; i++) {
-        size_t len = 0;
-        uint8_t id = s->ext.id[passed[i]];
-        const uint8_t *value =
-            id ? rtp_ext_find(&k->header, data, t->publisher->ext.id[passed[i]], &len) : NULL;
-        add_ext(o, id, value, len);
+    for (size_t i = 0; i < PACKET_PASSED; i++) {
+        add_ext(o, s->ext.id[packet_passed_kind[i]], packet_data(k) + k->passed[i].off,
+                k->passed[i].len);
     }
 }
 
-static int write_packet(const struct slot *s, struct packet *k, const struct rewritten *to,
-                        const struct rtp_out *o, uint8_t *dst, size_t cap, size_t *header_len)
+int slot_write_header(struct slot *s, struct packet *k, const struct rewritten *to, bool rtx,
+                      uint8_t *dst, size_t cap)
 {
-    int n = rtp_out_write(o, dst, cap);
+    struct rtp_out o;
+    describe(s, k, to, rtx, &o);
+    s->resent += rtx;
+    return rtp_out_write(&o, dst, cap);
+}
+
+void slot_write_payload(const struct slot *s, struct packet *k, const struct rewritten *to,
+                        uint8_t *dst)
+{
+    memcpy(dst, packet_data(k) + k->header.payload_off, k->header.payload_len);
+    if (s->kind == SDP_VIDEO && k->vp8.size) {
+        struct vp8_descriptor vp8 = k->vp8;
+        vp8_rewrite(&vp8, dst, to->picture_id, to->tl0picidx);
+    }
+}
+
+static int write_packet(struct slot *s, struct packet *k, const struct rewritten *to, bool rtx,
+                        uint8_t *dst, size_t cap, size_t *header_len)
+{
+    int n = slot_write_header(s, k, to, rtx, dst, cap);
     if (n < 0) {
         return n;
     }
-    size_t payload_len = k->header.payload_len;
-    if (payload_len > cap - (size_t)n) {
+    if (k->header.payload_len > cap - (size_t)n) {
         return ERR_TOO_LARGE;
     }
-    uint8_t *payload = dst + n;
-    memcpy(payload, packet_data(k) + k->header.payload_off, payload_len);
-    if (s->kind == SDP_VIDEO && k->vp8.size) {
-        struct vp8_descriptor vp8 = k->vp8;
-        vp8_rewrite(&vp8, payload, to->picture_id, to->tl0picidx);
-    }
-    *header_len = o->rtx ? (size_t)n - 2 : (size_t)n;
-    return n + (int)payload_len;
+    slot_write_payload(s, k, to, dst + n);
+    *header_len = rtx ? (size_t)n - SLOT_OSN : (size_t)n;
+    return n + k->header.payload_len;
 }
 
 int slot_write(struct slot *s, struct packet *k, const struct rewritten *to, uint8_t *dst,
                size_t cap, size_t *header_len)
 {
-    struct rtp_out o;
-    describe(s, k, to, &o);
-    return write_packet(s, k, to, &o, dst, cap, header_len);
+    return write_packet(s, k, to, false, dst, cap, header_len);
 }
 
 int slot_write_rtx(struct slot *s, struct packet *k, const struct rewritten *to, uint8_t *dst,
                    size_t cap, size_t *header_len)
 {
-    struct rtp_out o;
-    describe(s, k, to, &o);
-    o.rtx = true;
-    o.osn = to->seq;
-    o.seq = s->rtx_seq++;
-    o.pt = SDP_VP8_RTX_PT;
-    o.ssrc = s->rtx_ssrc;
-    s->resent++;
-    return write_packet(s, k, to, &o, dst, cap, header_len);
+    return write_packet(s, k, to, true, dst, cap, header_len);
 }

@@ -13,6 +13,9 @@
 #include "sfu/core/srtp_writer.h"
 #include "sfu/core/track.h"
 
+#define SLOT_HEADER 600 /* bytes that a header may have, an RTX packet's OSN included */
+#define SLOT_OSN    2   /* the original number in front of an RTX payload (RFC 4588 section 4) */
+
 struct subscriber;
 
 /* What the viewer asked for (sfu_view). */
@@ -23,30 +26,34 @@ struct slot_wish {
     int32_t priority;
 };
 
+/* What each packet needs stands together at the top: between two frames of a hundred viewers all of
+ * this has left the cache, and each line costs more to fetch than what is done with it. */
 struct slot {
     struct subscriber *subscriber;
-    enum sdp_kind kind;
-    uint32_t index; /* among the slots of its kind */
-    char mid[8];
-    uint8_t mid_len;
-    uint32_t ssrc, rtx_ssrc;
-    bool accepted; /* by the answer */
-    bool rtx;
-    struct rtp_ext_map ext;
-    struct slot_wish wish;
-    uint32_t key;        /* who is in it, as the room's ranking knows him; 0: nobody */
-    struct track *track; /* NULL: nobody */
-    bool waiting;        /* for a keyframe */
-    struct rewriter rewriter;
-    uint16_t rtx_seq;
-    struct srtp_stream stream, rtx_stream; /* rollover state, for the shell's writer */
-    int64_t last_us;                       /* newest packet sent; 0: none */
-    uint32_t last_ts;                      /* its timestamp */
-    uint32_t packets, octets;              /* sent, for sender reports */
-    uint8_t fraction_lost;                 /* of the last receiver report */
-    int64_t rtt_us;                        /* -1: not known */
-    uint64_t resent;
+    struct track *track;      /* NULL: nobody */
     struct slot *prev, *next; /* among the slots of its track */
+    enum sdp_kind kind;
+    uint32_t ssrc;
+    bool accepted; /* by the answer */
+    bool waiting;  /* for a keyframe */
+    bool rtx;
+    uint8_t mid_len;
+    char mid[8];
+    struct srtp_stream stream, rtx_stream; /* rollover state, for the shell's writer */
+    struct rtp_ext_map ext;
+    int64_t last_us;          /* newest packet sent; 0: none */
+    uint32_t last_ts;         /* its timestamp */
+    uint32_t packets, octets; /* sent, for sender reports */
+    struct rewriter rewriter;
+
+    uint32_t index; /* among the slots of its kind */
+    uint32_t rtx_ssrc;
+    uint16_t rtx_seq;
+    struct slot_wish wish;
+    uint32_t key;          /* who is in it, as the room's ranking knows him; 0: nobody */
+    uint8_t fraction_lost; /* of the last receiver report */
+    int64_t rtt_us;        /* -1: not known */
+    uint64_t resent;
 };
 
 /* random: 64 bits for the first sequence numbers and timestamp. */
@@ -57,11 +64,20 @@ void slot_set_track(struct slot *s, struct track *t, int64_t now_us);
 
 /* Maps a packet of its track. False when it isn't to be sent (no keyframe yet, no place). */
 bool slot_map(struct slot *s, const struct packet *k, struct rewritten *to);
-/* The packet as it leaves, unencrypted, at dst: returns its length and *header_len; ERR_TOO_LARGE.
- */
+/* The header as it leaves, at dst; rtx: of a retransmission (RFC 4588) on the slot's RTX stream,
+ * with the OSN that belongs to the payload behind it; each call takes a number of that stream.
+ * Returns its bytes (OSN included) or ERR_TOO_LARGE (cap; SLOT_HEADER is right). The track may have
+ * left the slot meanwhile. */
+int slot_write_header(struct slot *s, struct packet *k, const struct rewritten *to, bool rtx,
+                      uint8_t *dst, size_t cap);
+/* k->header.payload_len bytes at dst: the payload as this slot's receiver is to see it. */
+void slot_write_payload(const struct slot *s, struct packet *k, const struct rewritten *to,
+                        uint8_t *dst);
+/* Both: the packet as it leaves, unencrypted, at dst: returns its length and *header_len;
+ * ERR_TOO_LARGE. */
 int slot_write(struct slot *s, struct packet *k, const struct rewritten *to, uint8_t *dst,
                size_t cap, size_t *header_len);
-/* The same as a retransmission (RFC 4588) on the slot's RTX stream. */
+/* The same as a retransmission. */
 int slot_write_rtx(struct slot *s, struct packet *k, const struct rewritten *to, uint8_t *dst,
                    size_t cap, size_t *header_len);
 

@@ -11,20 +11,18 @@
 #include <openssl/sha.h>
 
 #include "lib/base/err.h"
+#include "sfu/core/srtp_keys.h"
 
-#define SALT_LEN     14 /* of AES-CM; that of AEAD is 12 */
-#define AEAD_IV_LEN  12
-#define CM_TAG_LEN   10
-#define AEAD_TAG_LEN 16
-#define HMAC_BLOCK   64
-
-/* Labels of the key derivation (RFC 3711 section 4.3.2). */
-enum { LABEL_ENCRYPTION = 0, LABEL_AUTHENTICATION = 1, LABEL_SALT = 2 };
+#define AEAD_IV_LEN   12
+#define CM_TAG_LEN    10
+#define AEAD_TAG_LEN  16
+#define HMAC_BLOCK    64
+#define CONTEXT_LINES 3 /* of the cache: what EVP keeps in front of the cipher's own */
 
 struct srtp_writer {
     enum srtp_profile profile;
     EVP_CIPHER_CTX *cipher;
-    uint8_t salt[SALT_LEN];
+    uint8_t salt[SRTP_SALT_LEN];
     SHA_CTX inner, outer; /* HMAC-SHA1 states after the key block (RFC 2104) */
 };
 
@@ -45,7 +43,7 @@ size_t srtp_profile_salt_len(enum srtp_profile p)
     if (srtp_profile_key_len(p) == 0) {
         return 0;
     }
-    return p == SRTP_AES128_CM_SHA1_80 ? SALT_LEN : AEAD_IV_LEN;
+    return p == SRTP_AES128_CM_SHA1_80 ? SRTP_SALT_LEN : AEAD_IV_LEN;
 }
 
 size_t srtp_profile_tag_len(enum srtp_profile p)
@@ -54,29 +52,6 @@ size_t srtp_profile_tag_len(enum srtp_profile p)
         return 0;
     }
     return p == SRTP_AES128_CM_SHA1_80 ? CM_TAG_LEN : AEAD_TAG_LEN;
-}
-
-/* RFC 3711 section 4.3.1 with key derivation rate 0: the key stream of AES-CM under the master key,
- * from (label * 2^48 XOR salt) * 2^16 on. A salt of 12 bytes is padded with zeros (RFC 7714
- * section 11). */
-static int derive(uint8_t *out, size_t out_len, uint8_t label, const uint8_t *key, size_t key_len,
-                  const uint8_t salt[SALT_LEN])
-{
-    uint8_t iv[16] = {0};
-    int n = 0;
-    const EVP_CIPHER *aes = key_len == 32 ? EVP_aes_256_ctr() : EVP_aes_128_ctr();
-    EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
-
-    if (!c) {
-        return ERR_NOMEM;
-    }
-    memcpy(iv, salt, SALT_LEN);
-    iv[7] ^= label;
-    memset(out, 0, out_len);
-    bool ok = EVP_EncryptInit_ex(c, aes, NULL, key, iv) == 1 &&
-              EVP_EncryptUpdate(c, out, &n, out, (int)out_len) == 1;
-    EVP_CIPHER_CTX_free(c);
-    return ok ? OK : ERR_IO;
 }
 
 static void key_hmac(struct srtp_writer *w, const uint8_t key[SHA_DIGEST_LENGTH])
@@ -106,16 +81,16 @@ static const EVP_CIPHER *cipher_of(enum srtp_profile p)
 
 static int key_writer(struct srtp_writer *w, const uint8_t *master_key, const uint8_t *master_salt)
 {
-    uint8_t salt[SALT_LEN] = {0}, key[32], auth[SHA_DIGEST_LENGTH];
+    uint8_t salt[SRTP_SALT_LEN] = {0}, key[32], auth[SHA_DIGEST_LENGTH];
     size_t key_len = srtp_profile_key_len(w->profile), salt_len = srtp_profile_salt_len(w->profile);
 
     memcpy(salt, master_salt, salt_len);
-    int r = derive(key, key_len, LABEL_ENCRYPTION, master_key, key_len, salt);
+    int r = srtp_derive(key, key_len, SRTP_LABEL_ENCRYPTION, master_key, key_len, salt);
     if (r == OK) {
-        r = derive(w->salt, salt_len, LABEL_SALT, master_key, key_len, salt);
+        r = srtp_derive(w->salt, salt_len, SRTP_LABEL_SALT, master_key, key_len, salt);
     }
     if (r == OK && w->profile == SRTP_AES128_CM_SHA1_80) {
-        r = derive(auth, sizeof auth, LABEL_AUTHENTICATION, master_key, key_len, salt);
+        r = srtp_derive(auth, sizeof auth, SRTP_LABEL_AUTHENTICATION, master_key, key_len, salt);
         if (r == OK) {
             key_hmac(w, auth);
         }
@@ -158,6 +133,25 @@ void srtp_writer_free(struct srtp_writer *w)
     EVP_CIPHER_CTX_free(w->cipher); /* wipes its key */
     OPENSSL_cleanse(w, sizeof *w);
     free(w);
+}
+
+size_t srtp_writer_tag_len(const struct srtp_writer *w)
+{
+    return w->profile == SRTP_AES128_CM_SHA1_80 ? CM_TAG_LEN : AEAD_TAG_LEN;
+}
+
+void srtp_writer_prefetch_far(const struct srtp_writer *w)
+{
+    __builtin_prefetch(w);
+}
+
+/* OpenSSL's context is opaque, but where it begins is known; a wrong guess costs nothing. */
+void srtp_writer_prefetch_near(const struct srtp_writer *w)
+{
+    const char *c = (const char *)w->cipher;
+    for (size_t i = 0; i < CONTEXT_LINES; i++) {
+        __builtin_prefetch(c + i * 64);
+    }
 }
 
 /* The packet's rollover counter by RFC 3711 section 3.3.1, and the stream moved on. A number that
@@ -229,7 +223,7 @@ static int protect_cm(struct srtp_writer *w, uint8_t *packet, size_t len, size_t
     uint8_t iv[16] = {0}, roc_bytes[4], digest[SHA_DIGEST_LENGTH];
     int n = 0;
 
-    memcpy(iv, w->salt, SALT_LEN);
+    memcpy(iv, w->salt, SRTP_SALT_LEN);
     put_u32(roc_bytes, roc);
     for (size_t i = 0; i < 4; i++) {
         iv[4 + i] ^= packet[8 + i];
@@ -264,7 +258,7 @@ int srtp_writer_protect(struct srtp_writer *w, struct srtp_stream *s, uint8_t *p
     if (header_len < 12 || header_len > len) {
         return ERR_INVALID;
     }
-    if (len > 65535 || cap < len + srtp_profile_tag_len(w->profile)) {
+    if (len > 65535 || cap < len + srtp_writer_tag_len(w)) {
         return ERR_TOO_LARGE;
     }
     int r = next_roc(s, (uint16_t)(packet[2] << 8 | packet[3]), &roc);

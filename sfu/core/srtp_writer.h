@@ -35,6 +35,12 @@ struct srtp_stream {
 int srtp_writer_new(struct srtp_writer **out, enum srtp_profile profile, const uint8_t *master_key,
                     const uint8_t *master_salt);
 void srtp_writer_free(struct srtp_writer *w);
+size_t srtp_writer_tag_len(const struct srtp_writer *w); /* bytes that each packet grows by */
+
+/* The writer will be used soon: fetches what it can of it into the cache. First far (the writer
+ * itself must not be touched yet), then near (what it points to). */
+void srtp_writer_prefetch_far(const struct srtp_writer *w);
+void srtp_writer_prefetch_near(const struct srtp_writer *w);
 
 /* Encrypts and authenticates a whole RTP packet in place and appends the tag. header_len is the
  * header's length with CSRCs and extension (rtp_header.payload_off, or rtp_out_write's result; an

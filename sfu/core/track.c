@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sfu/core/publisher.h"
+
 struct track *track_new(struct publisher *p, const struct sdp_track *sdp, uint32_t source,
                         int64_t cache_us)
 {
@@ -82,6 +84,22 @@ static bool note_picture(struct track *t, struct packet *k)
     return resized;
 }
 
+/* What all slots write of it alike is looked up once. */
+static void prepare(const struct track *t, struct packet *k)
+{
+    const uint8_t *data = packet_data(k);
+    k->csrc = t->publisher->number;
+    for (size_t i = 0; i < PACKET_PASSED; i++) {
+        size_t len = 0;
+        const uint8_t *value =
+            rtp_ext_find(&k->header, data, t->publisher->ext.id[packet_passed_kind[i]], &len);
+        k->passed[i] = (struct packet_ext){0};
+        if (value) {
+            k->passed[i] = (struct packet_ext){(uint16_t)(value - data), (uint8_t)len};
+        }
+    }
+}
+
 enum track_verdict track_input(struct track *t, struct packet *k, bool retransmitted, bool *woke)
 {
     int64_t now_us = k->arrival_us;
@@ -105,6 +123,7 @@ enum track_verdict track_input(struct track *t, struct packet *k, bool retransmi
     if (k->header.payload_len == 0) {
         return TRACK_PADDING;
     }
+    prepare(t, k);
     *woke = !t->live;
     t->live = true;
     if (t->sdp.kind == SDP_VIDEO) {

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "lib/proto/sdp_publish.h"
+#include "sfu/core/frame_hold.h"
 #include "sfu/core/nack.h"
 #include "sfu/core/pli.h"
 #include "sfu/core/pool.h"
@@ -43,9 +44,10 @@ struct track {
     int64_t last_us;         /* when the last one came; 0: none yet */
     uint16_t width, height;  /* of the last keyframe; 0: not known */
     struct slot *feeds;      /* utlist of the slots that this track feeds */
-    uint32_t relays;         /* bit i: relay link i wants it */
+    uint64_t relays;         /* bit i: relay link i wants it */
     struct track_heard heard;
-    uint64_t rtx_packets; /* that came as retransmissions */
+    uint64_t rtx_packets;   /* that came as retransmissions */
+    struct frame_hold hold; /* of video: whether its frames come in bursts */
 };
 
 /* What is to become of a packet. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/base/err.h"
+#include "sfu/core/srtcp.h"
 
 #define REPLAY_WINDOW 1024
 
@@ -16,7 +17,8 @@
 
 struct srtp_peer {
     srtp_t in, out;
-    size_t n_streams; /* SSRCs that libsrtp keeps state of; it has no bound of its own */
+    struct srtcp *rtcp; /* of the AEAD profiles; else libsrtp's */
+    size_t n_streams;   /* SSRCs that libsrtp keeps state of; it has no bound of its own */
     uint32_t stream[SRTP_PEER_MAX_STREAMS];
 };
 
@@ -81,6 +83,10 @@ int srtp_peer_new(struct srtp_peer **out, const struct dtls_keys *keys)
     }
     int err = make_session(&p->in, keys, ssrc_any_inbound);
     if (!err) {
+        err = srtcp_new(&p->rtcp, (enum srtp_profile)keys->profile, keys->local_key,
+                        keys->local_salt, keys->remote_key, keys->remote_salt);
+    }
+    if (err == ERR_UNSUPPORTED) {
         err = make_session(&p->out, keys, ssrc_any_outbound);
     }
     if (err) {
@@ -100,6 +106,7 @@ void srtp_peer_free(struct srtp_peer *p)
         if (p->out) {
             srtp_dealloc(p->out);
         }
+        srtcp_free(p->rtcp);
         free(p);
     }
 }
@@ -129,12 +136,32 @@ static bool is_known(const struct srtp_peer *p, uint32_t ssrc)
     return false;
 }
 
+typedef int (*unprotect_fn)(struct srtp_peer *p, uint8_t *data, size_t *len);
+
+static int open_rtp(struct srtp_peer *p, uint8_t *data, size_t *len)
+{
+    int n = (int)*len;
+    int err = result(srtp_unprotect(p->in, data, &n));
+    *len = err ? *len : (size_t)n;
+    return err;
+}
+
+static int open_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len)
+{
+    if (p->rtcp) {
+        return srtcp_unprotect(p->rtcp, data, len);
+    }
+    int n = (int)*len;
+    int err = result(srtp_unprotect_rtcp(p->in, data, &n));
+    *len = err ? *len : (size_t)n;
+    return err;
+}
+
 /* An SSRC takes its place only when its first packet proved authentic. */
 static int unprotect(struct srtp_peer *p, uint8_t *data, size_t *len, size_t ssrc_at,
-                     srtp_err_status_t (*decrypt)(srtp_t, void *, int *))
+                     unprotect_fn open)
 {
     uint32_t ssrc;
-    int n = (int)*len;
     if (*len < ssrc_at + sizeof ssrc) {
         return ERR_INVALID;
     }
@@ -143,29 +170,28 @@ static int unprotect(struct srtp_peer *p, uint8_t *data, size_t *len, size_t ssr
     if (!known && p->n_streams == SRTP_PEER_MAX_STREAMS) {
         return ERR_LIMIT;
     }
-    int err = result(decrypt(p->in, data, &n));
-    if (err) {
-        return err;
-    }
-    if (!known) {
+    int err = open(p, data, len);
+    if (!err && !known) {
         p->stream[p->n_streams++] = ssrc;
     }
-    *len = (size_t)n;
-    return OK;
+    return err;
 }
 
 int srtp_peer_unprotect_rtp(struct srtp_peer *p, uint8_t *data, size_t *len)
 {
-    return unprotect(p, data, len, RTP_SSRC_AT, srtp_unprotect);
+    return unprotect(p, data, len, RTP_SSRC_AT, open_rtp);
 }
 
 int srtp_peer_unprotect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len)
 {
-    return unprotect(p, data, len, RTCP_SSRC_AT, srtp_unprotect_rtcp);
+    return unprotect(p, data, len, RTCP_SSRC_AT, open_rtcp);
 }
 
 int srtp_peer_protect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len)
 {
+    if (p->rtcp) {
+        return srtcp_protect(p->rtcp, data, len);
+    }
     int n = (int)*len;
     int err = result(srtp_protect_rtcp(p->out, data, &n));
     *len = err ? *len : (size_t)n;

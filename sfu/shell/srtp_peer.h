@@ -1,5 +1,6 @@
-/* libsrtp2 for one transport: everything that comes in (replay window, rollover) and the SRTCP that
- * goes out. Outgoing RTP is sfu/core/srtp_writer.h's. */
+/* What comes into one transport, and the SRTCP that goes out: libsrtp2's (replay window, rollover),
+ * but for the SRTCP of the AEAD profiles (sfu/core/srtcp.h). Outgoing RTP is
+ * sfu/core/srtp_writer.h's. */
 #ifndef SOTTO_SFU_SRTP_PEER_H
 #define SOTTO_SFU_SRTP_PEER_H
 

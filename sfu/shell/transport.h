@@ -14,6 +14,7 @@
 #include "sfu/core/router.h"
 #include "sfu/core/srtp_writer.h"
 #include "sfu/shell/dtls.h"
+#include "sfu/shell/out_queue.h"
 #include "sfu/shell/srtp_peer.h"
 
 #define TRANSPORT_ADDRESSES 8 /* verified addresses kept a transport */
@@ -53,30 +54,34 @@ struct ice_credentials {
     UT_hash_handle hh;
 };
 
+/* What packets need stands together at the top (see struct slot). */
 struct transport {
+    struct out_peer out; /* RTP that is to leave */
+    struct srtp_writer *writer;
+    struct srtp_peer *srtp;
+    struct peer_address *selected; /* where we send; NULL before the first check */
+    struct publisher *publisher;   /* one of the two, by `which` */
+    struct subscriber *subscriber;
+    int64_t heard_us; /* last verified check or authenticated packet */
+    bool connected;   /* keyed */
+    bool lost;        /* to be removed at the end of this turn */
+    struct transport *prev, *next;
+    struct transport *prev_publisher, *next_publisher; /* utlist of those that publish */
+
     void *worker; /* what dtls_send_fn's caller hands on */
     enum control_which which;
     struct id room;
     uint32_t number;
-    struct publisher *publisher; /* one of the two, by `which` */
-    struct subscriber *subscriber;
     uint64_t session_id, session_version;
 
     struct ice_credentials credentials[TRANSPORT_ICE_EPOCHS];
     unsigned epoch; /* credentials[epoch % 2] are the current ones */
     struct peer_address address[TRANSPORT_ADDRESSES];
-    struct peer_address *selected; /* where we send; NULL before the first check */
     int64_t created_us;
-    int64_t heard_us; /* last verified check or authenticated packet */
 
     bool has_remote;
     struct sdp_remote remote;
     struct dtls *dtls; /* NULL before a check and, as server, before the first flight */
-    bool connected;    /* keyed */
-    bool lost;         /* to be removed at the end of this turn */
-    struct srtp_peer *srtp;
-    struct srtp_writer *writer;
-    struct transport *prev, *next;
 };
 
 /* ---- the table ---- */

@@ -21,21 +21,62 @@
 
 /* ---- sending ---- */
 
-static void flush(struct worker *w)
+static void flush_datagrams(struct worker *w)
 {
     if (w->n_out > 0) {
         int sent = udp_send(w->udp, w->out_packet, (int)w->n_out);
         if (sent < 0 || (size_t)sent < w->n_out) {
-            sfu_count(SFU_DROP_SEND, (int64_t)w->n_out - (sent < 0 ? 0 : sent));
+            worker_count(w, SFU_DROP_SEND, (int64_t)w->n_out - (sent < 0 ? 0 : sent));
         }
         w->n_out = 0;
     }
 }
 
+static int send_trains(void *arg, const struct udp_message *m, int n)
+{
+    struct worker *w = arg;
+    return udp_send_messages(w->udp, m, n);
+}
+
+static void note_trains(struct worker *w)
+{
+    bool on = udp_segments(w->udp) == UDP_SEGMENTS_ON;
+    if (on != w->trains) {
+        w->trains = on;
+        out_queue_trains(w->queue, on);
+    }
+}
+
+/* What a turn counted goes to the metrics. */
+static void tell_counts(struct worker *w)
+{
+    struct out_counts c;
+    out_queue_take_counts(w->queue, &c);
+    w->count[SFU_FORWARDED_PACKETS] += (int64_t)c.packets;
+    w->count[SFU_FORWARDED_BYTES] += (int64_t)c.bytes;
+    w->count[SFU_DROP_SEND] += (int64_t)c.refused;
+    w->count[SFU_DROP_TOO_LARGE] += (int64_t)c.too_large;
+    for (int i = 0; i < SFU_METRICS; i++) {
+        if (w->count[i]) {
+            sfu_count((enum sfu_metric)i, w->count[i]);
+            w->count[i] = 0;
+        }
+    }
+}
+
+/* Handshakes, checks and RTCP leave first: they are few, and others wait for them. */
+static void flush(struct worker *w)
+{
+    flush_datagrams(w);
+    out_queue_flush(w->queue, w->now_us);
+    note_trains(w);
+    tell_counts(w);
+}
+
 uint8_t *worker_out_begin(struct worker *w)
 {
     if (w->n_out == WORKER_OUT) {
-        flush(w);
+        flush_datagrams(w);
     }
     return w->out_data[w->n_out];
 }
@@ -88,10 +129,10 @@ void worker_tell_hello(struct worker *w, char *text)
 
 static void receive(struct worker *w, struct udp_packet *p)
 {
-    sfu_count(SFU_RECEIVED_PACKETS, 1);
-    sfu_count(SFU_RECEIVED_BYTES, (int64_t)p->len);
+    worker_count(w, SFU_RECEIVED_PACKETS, 1);
+    worker_count(w, SFU_RECEIVED_BYTES, (int64_t)p->len);
     if (p->len == 0) {
-        sfu_count(SFU_DROP_TOO_LARGE, 1);
+        worker_count(w, SFU_DROP_TOO_LARGE, 1);
         return;
     }
     enum packet_kind kind = demux_packet(p->data, p->len);
@@ -100,16 +141,16 @@ static void receive(struct worker *w, struct udp_packet *p)
         return;
     }
     if (kind == PACKET_UNKNOWN) {
-        sfu_count(SFU_DROP_UNKNOWN_KIND, 1);
+        worker_count(w, SFU_DROP_UNKNOWN_KIND, 1);
         return;
     }
     struct peer_address *a = transport_by_address(w->table, &p->peer);
     if (!a) {
-        sfu_count(SFU_DROP_UNKNOWN_ADDRESS, 1);
+        worker_count(w, SFU_DROP_UNKNOWN_ADDRESS, 1);
     } else if (kind == PACKET_DTLS) {
         worker_dtls(w, a->transport, p->data, p->len);
     } else if (!a->transport->connected) {
-        sfu_count(SFU_DROP_NO_KEYS, 1);
+        worker_count(w, SFU_DROP_NO_KEYS, 1);
     } else if (kind == PACKET_RTP) {
         worker_rtp(w, a->transport, p->data, p->len);
     } else {
@@ -117,23 +158,32 @@ static void receive(struct worker *w, struct udp_packet *p)
     }
 }
 
+static int read_packets(struct worker *w)
+{
+    return w->joined ? udp_recv_joined(w->udp, w->in_packet, UDP_BATCH)
+                     : udp_recv(w->udp, w->in_packet, UDP_BATCH);
+}
+
 static void receive_all(struct worker *w)
 {
+    int full = w->joined ? UDP_JOINED : UDP_BATCH;
     for (int round = 0; round < RECV_ROUNDS; round++) {
-        int n = udp_recv(w->udp, w->in_packet, UDP_BATCH);
+        int n = read_packets(w);
         for (int i = 0; i < n; i++) {
             receive(w, &w->in_packet[i]);
         }
-        if (n < UDP_BATCH) {
+        if (n < full) {
             return;
         }
     }
 }
 
+/* Requests may end slots and transports that packets wait for. */
 static void take_requests(struct worker *w)
 {
     struct control_frame *f;
     mailbox_clear(w->in);
+    out_queue_flush_all(w->queue);
     while ((f = mailbox_take(w->in))) {
         worker_handle(w, f);
     }
@@ -167,20 +217,38 @@ static void periodic(struct worker *w)
     }
 }
 
-/* Without transports there is nothing that time could change. */
-static int wait_ms(const struct worker *w)
+/* Without transports there is nothing that time could change: INT64_MAX. */
+static int64_t wait_us(const struct worker *w)
 {
     if (!w->transports) {
-        return -1;
+        return INT64_MAX;
     }
-    int64_t left_us = w->fast_us - clock_mono_us();
-    return left_us <= 0 ? 0 : (int)((left_us + 999) / 1000);
+    int64_t due = out_queue_due(w->queue), left;
+    due = due < w->fast_us ? due : w->fast_us;
+    left = due - clock_mono_us();
+    return left > 0 ? left : 0;
+}
+
+/* To the microsecond, where the kernel can (Linux 5.11); else to the next millisecond. */
+static int wait_events(struct worker *w, struct epoll_event *events, int n)
+{
+    int64_t us = wait_us(w);
+    if (us == INT64_MAX || us == 0 || w->coarse) {
+        return epoll_wait(w->epoll, events, n, us == INT64_MAX ? -1 : (int)((us + 999) / 1000));
+    }
+    struct timespec t = {us / 1000000, us % 1000000 * 1000};
+    int got = epoll_pwait2(w->epoll, events, n, &t, NULL);
+    if (got < 0 && (errno == ENOSYS || errno == EPERM)) {
+        w->coarse = true;
+        return 0;
+    }
+    return got;
 }
 
 static void turn(struct worker *w)
 {
     struct epoll_event events[2];
-    int n = epoll_wait(w->epoll, events, 2, wait_ms(w));
+    int n = wait_events(w, events, 2);
     read_clocks(w);
     for (int i = 0; i < n; i++) {
         if (events[i].data.fd == mailbox_fd(w->in)) {
@@ -228,7 +296,9 @@ static int setup(struct worker *w)
         .max_rooms = o->max_rooms, .pool_packets = o->pool_packets, .cache_us = o->cache_us};
     w->router = router_new(&limits);
     w->table = transport_table_new();
-    if (!w->router || !w->table) {
+    w->queue = out_queue_new(send_trains, w);
+    w->trains = true;
+    if (!w->router || !w->table || !w->queue) {
         return ERR_NOMEM;
     }
     int err = mailbox_new(&w->in, IN_RING);
@@ -237,6 +307,7 @@ static int setup(struct worker *w)
     if (err) {
         return err;
     }
+    w->joined = udp_gro(w->udp) == OK;
     for (int i = 0; i < UDP_BATCH; i++) {
         w->in_packet[i].data = w->in_data[i];
     }
@@ -269,6 +340,7 @@ static void teardown(struct worker *w)
     if (w->udp) {
         udp_close(w->udp);
     }
+    out_queue_free(w->queue);
     router_free(w->router);
     transport_table_free(w->table);
     free(w);

@@ -24,6 +24,9 @@ void worker_add(struct worker *w, struct transport *t)
         w->stats_us = w->now_us;
     }
     DL_APPEND(w->transports, t);
+    if (t->which == CONTROL_WHICH_PUBLISH) {
+        DL_APPEND2(w->publishers, t, prev_publisher, next_publisher);
+    }
     w->n_transports++;
 }
 
@@ -32,6 +35,7 @@ void worker_remove(struct worker *w, struct transport *t, bool tell)
     if (t->dtls) {
         dtls_close(t->dtls);
     }
+    out_queue_forget(w->queue, t);
     if (t->publisher) {
         router_unpublish(w->router, t->publisher, w->now_us);
     }
@@ -44,6 +48,9 @@ void worker_remove(struct worker *w, struct transport *t, bool tell)
     LOG_I("transport_removed", "room=%s participant=%u which=%s lost=%d", t->room.s, t->number,
           which_name(t->which), t->lost);
     DL_DELETE(w->transports, t);
+    if (t->which == CONTROL_WHICH_PUBLISH) {
+        DL_DELETE2(w->publishers, t, prev_publisher, next_publisher);
+    }
     w->n_transports--;
     transport_free(w->table, t);
 }

@@ -8,11 +8,13 @@
 #include "lib/io/udp.h"
 #include "sfu/core/router.h"
 #include "sfu/shell/mailbox.h"
+#include "sfu/shell/out_queue.h"
+#include "sfu/shell/sfu_metrics.h"
 #include "sfu/shell/transport.h"
 #include "sfu/shell/worker.h"
 
-#define WORKER_OUT      128  /* datagrams collected before they are sent */
-#define WORKER_DATAGRAM 1600 /* room for one that goes out, SRTP tag included */
+#define WORKER_OUT      128  /* datagrams that aren't RTP, collected before they are sent */
+#define WORKER_DATAGRAM 1600 /* room for one of them, SRTP tag included */
 #define WORKER_CNAME    "sotto"
 #define WORKER_RESENDS  64   /* retransmissions handled at a time */
 #define WORKER_RTCP     1200 /* bytes of one RTCP compound that we send, before SRTP */
@@ -30,10 +32,17 @@ struct worker {
     struct router *router;
     struct transport_table *table;
     struct transport *transports; /* utlist */
+    struct transport *publishers; /* utlist of those that publish */
     size_t n_transports;
     int64_t now_us, wall_us;            /* of this turn */
     int64_t fast_us, slow_us, stats_us; /* when the periodic work is due */
     bool any_lost;
+    bool coarse; /* the kernel waits by the millisecond */
+
+    struct out_queue *queue;    /* RTP that leaves */
+    bool trains;                /* the kernel takes them */
+    bool joined;                /* datagrams may come joined (UDP_GRO) */
+    int64_t count[SFU_METRICS]; /* of this turn, not yet in the metrics */
 
     size_t n_out;
     struct udp_packet out_packet[WORKER_OUT];
@@ -41,6 +50,12 @@ struct worker {
     struct udp_packet in_packet[UDP_BATCH];
     _Alignas(16) uint8_t in_data[UDP_BATCH][UDP_MTU];
 };
+
+/* Counts without an atomic; told to the metrics once a turn. */
+static inline void worker_count(struct worker *w, enum sfu_metric m, int64_t n)
+{
+    w->count[m] += n;
+}
 
 /* ---- worker.c ---- */
 

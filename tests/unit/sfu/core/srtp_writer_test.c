@@ -14,7 +14,7 @@
 #include "lib/proto/rtp.h"
 #include "sfu/core/srtp_writer.h"
 
-#define PACKETS 120000 /* a profile: more than one rollover of the sequence number */
+#define PACKETS 334000 /* a profile, a million in all: several rollovers of the number */
 #define CAP     1600
 
 static uint64_t rng_state = 0x9e3779b97f4a7c15u;
@@ -62,7 +62,8 @@ static srtp_t reference(enum srtp_profile profile, uint8_t *key_and_salt, uint32
     return s;
 }
 
-/* A packet of random shape: CSRCs, one- or two-byte extension, RTX or not. Returns its length. */
+/* A packet of random shape: CSRCs, one- or two-byte extension, padding or not. Returns its length.
+ */
 static size_t random_packet(uint8_t *p, size_t *header_len, uint16_t seq, uint32_t ssrc)
 {
     uint8_t ext_data[40];
@@ -78,10 +79,14 @@ static size_t random_packet(uint8_t *p, size_t *header_len, uint16_t seq, uint32
         o.ext[i] =
             (struct rtp_out_ext){(uint8_t)(1 + rng() % 14), (uint8_t)(1 + rng() % 20), ext_data};
     }
+    size_t payload = rng() % 8 == 0 ? rng() % 3 : rng() % 1200;
+    o.padding = payload > 0 && rng() % 4 == 0;
     int n = rtp_out_write(&o, p, CAP);
     assert_true(n >= 12);
-    size_t payload = rng() % 8 == 0 ? rng() % 3 : rng() % 1200;
     fill(p + n, payload);
+    if (o.padding) { /* encrypted with the rest (RFC 3711 section 3.1) */
+        p[(size_t)n + payload - 1] = (uint8_t)(1 + rng() % (payload < 255 ? payload : 255));
+    }
     *header_len = (size_t)n;
     return (size_t)n + payload;
 }
