@@ -231,12 +231,14 @@ static void template_storms(void **state)
     put(p, &pos, 2, 2);
     put(p, &pos, 2, 2);
     put(p, &pos, 2, 2);
-    put(p, &pos, 2, 2); /* a fifth spatial layer */
+    put(p, &pos, 2, 2);
+    put(p, &pos, 2, 3); /* of a fifth spatial layer */
     expect_refusal(&none, p, sizeof p - 1, ERR_INVALID);
     pos = begin_structure(p, sizeof p);
     for (unsigned i = 0; i < 8; i++) {
-        put(p, &pos, 2, 1); /* a ninth temporal layer */
+        put(p, &pos, 2, 1);
     }
+    put(p, &pos, 2, 3); /* of a ninth temporal layer */
     expect_refusal(&none, p, sizeof p - 1, ERR_INVALID);
     memset(p, 0xff, sizeof p);
     expect_refusal(&none, p, sizeof p - 1, ERR_TOO_LARGE); /* differences without end */
