@@ -143,6 +143,7 @@ static void the_reference_time_wraps(void **state)
     assert_int_equal(b.stats.overuses, 0);
     assert_in_range(b.acked.bps, 120000, 140000); /* 2 x 800 bytes each 100 ms */
     assert_true(bwe_delay_queue_ms(&b.delay) < 1);
+    assert_true(b.reference_us > wrap_us);
 }
 
 static void without_feedback_at_all_it_keeps_the_start(void **state)
@@ -241,6 +242,68 @@ static void half_lost_is_too_much_and_is_forgiven(void **state)
     assert_true(isinf(l.limit_bps));
 }
 
+static void little_sent_is_no_reason_to_collapse(void **state)
+{
+    struct bwe_rate r;
+    struct bwe_rate_input in = {BWE_OVERUSE, 60e3, 0, true};
+
+    (void)state;
+    bwe_rate_init(&r, 2e6, 50e3, 5e6, 0);
+    for (int64_t now = 100000; now <= 2900000; now += 100000) {
+        bwe_rate_update(&r, &in, now);
+    }
+    assert_true(r.bps > 1.2e6 && r.bps < 1.25e6); /* three times 15 % */
+    in.application_limited = false;
+    bwe_rate_update(&r, &in, 3000000);
+    assert_true(r.bps < 60e3);
+}
+
+static void a_standing_queue_stops_growth_for_a_while(void **state)
+{
+    struct bwe_rate r;
+    struct bwe_rate_input in = {BWE_NORMAL, 1e6, 150, false};
+    int64_t now = 100000;
+
+    (void)state;
+    bwe_rate_init(&r, 1e6, 50e3, 5e6, 0);
+    for (; now < 5000000; now += 100000) {
+        bwe_rate_update(&r, &in, now);
+    }
+    assert_true(r.bps <= 1e6);
+    for (; now < 7000000; now += 100000) { /* the path has become longer */
+        bwe_rate_update(&r, &in, now);
+    }
+    assert_true(r.bps > 1.05e6);
+}
+
+/* Five packets that left at 3.2 Mbit/s and came at 1.9. */
+static void a_probe_of_a_link_that_we_fill_is_believed_a_little(void **state)
+{
+    const struct probe_cluster full = {.id = 1,
+                                       .target_bps = 4e6,
+                                       .sent_bytes = 6000,
+                                       .sent_packets = 5,
+                                       .got_bytes = 6000,
+                                       .got_packets = 5,
+                                       .last_sent_us = 12000,
+                                       .last_arrived_us = 20000,
+                                       .last_began_us = 20000,
+                                       .last_bytes = 1200,
+                                       .first_bytes = 1200};
+
+    (void)state;
+    int64_t now = talk(1000000, 10, 300, 0);
+    int64_t before = bwe_target_bps(&b);
+    b.probe.cluster[1] = full;
+    now = talk(now, 1, 300, 0);
+    assert_in_range(bwe_target_bps(&b), before * 110 / 100, before * 125 / 100);
+    b.acked.bps = 50000; /* hardly used: then it is new knowledge */
+    b.acked.var = 0;
+    b.probe.cluster[1] = full;
+    talk(now, 1, 30, 0);
+    assert_in_range(bwe_target_bps(&b), 1700000, 1900000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +317,9 @@ int main(void)
         cmocka_unit_test_setup(without_feedback_at_all_it_keeps_the_start, setup),
         cmocka_unit_test_setup(silence_halves_and_stops_at_the_least, setup),
         cmocka_unit_test_setup(remb_and_reports_where_nothing_better_comes, setup),
+        cmocka_unit_test(little_sent_is_no_reason_to_collapse),
+        cmocka_unit_test(a_standing_queue_stops_growth_for_a_while),
+        cmocka_unit_test_setup(a_probe_of_a_link_that_we_fill_is_believed_a_little, setup),
         cmocka_unit_test(loss_at_every_rate_is_the_links_own),
         cmocka_unit_test(half_lost_is_too_much_and_is_forgiven),
     };

@@ -69,7 +69,7 @@ static void a_large_frame_leaves_at_the_rate(void **state)
 
 static void no_packet_waits_longer_than_the_bound(void **state)
 {
-    size_t left = 400000;
+    size_t left = 400000, early = 0;
     int64_t now = 1000000;
 
     (void)state;
@@ -80,13 +80,15 @@ static void no_packet_waits_longer_than_the_bound(void **state)
             size_t one = left < 1200 ? left : 1200;
             pacer_sent(&p, one, now);
             left -= one;
+            early += now < 1000000 + PACER_QUEUE_US / 2 ? one : 0;
             pacer_queued(&p, left, 1000000, now);
         } else {
             now = pacer_next(&p, now);
         }
         assert_true(now <= 1000000 + PACER_QUEUE_US);
     }
-    assert_true(now > 1000000 + PACER_QUEUE_US / 2); /* spread all the same */
+    assert_true(now > 1000000 + PACER_QUEUE_US / 2); /* spread all the same, */
+    assert_in_range(early, 150000, 320000);          /* evenly */
 }
 
 static void audio_never_waits_and_retransmissions_pass_video(void **state)
