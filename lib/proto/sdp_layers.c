@@ -132,7 +132,8 @@ void sdp_read_layers(struct sdp_track *t, const struct sdp_media *m, bool many)
     t->rtx_ssrc = t->ssrc ? fid_of(m, t->ssrc) : 0;
 }
 
-/* A layer that begins paused is accepted all the same: '~' in an answer would keep it so. */
+/* A layer that begins paused is answered as such: without '~', Chromium takes the answer for a
+ * request to begin it. The client may take it up at any time all the same. */
 int sdp_put_layers(struct buf *out, const struct sdp_track *t)
 {
     int r = OK;
@@ -141,7 +142,8 @@ int sdp_put_layers(struct buf *out, const struct sdp_track *t)
         r = buf_printf(out, "a=rid:%s recv\r\n", t->rid[i]);
     }
     for (size_t i = 0; i < t->n_rids && r >= 0; i++) {
-        r = buf_printf(out, "%s%s", i ? ";" : "a=simulcast:recv ", t->rid[i]);
+        r = buf_printf(out, "%s%s%s", i ? ";" : "a=simulcast:recv ", t->layer[i].paused ? "~" : "",
+                       t->rid[i]);
     }
     return r < 0 || t->n_rids == 0 ? r : buf_append_str(out, "\r\n");
 }

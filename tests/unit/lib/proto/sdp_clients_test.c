@@ -212,7 +212,7 @@ static void simulcast_by_rids(void **state)
     assert_int_equal(t->ext.id[RTP_EXT_DEPENDENCY_DESCRIPTOR], 12);
     assert_int_equal(t->ext.id[RTP_EXT_VIDEO_LAYERS], 9);
     assert_int_equal(t->ext.id[RTP_EXT_ABS_CAPTURE_TIME], 15);
-    assert_string_equal(a->media[2].simulcast, "recv l;m;h");
+    assert_string_equal(a->media[2].simulcast, "recv l;~m;h");
     assert_int_equal(a->media[2].n_rids, 3);
     assert_null(strstr(buf_cstr(&out), "corruption-detection"));
     assert_null(strstr(buf_cstr(&out), "toffset"));
