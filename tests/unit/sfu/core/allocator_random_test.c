@@ -1,7 +1,11 @@
 /* Properties of the allocator over random worlds. */
 #include "allocator_world.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) /* twenty times as slow */
+#define WORLDS 300
+#else
 #define WORLDS 3000
+#endif
 
 static struct world w;
 

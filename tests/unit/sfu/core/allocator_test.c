@@ -268,6 +268,39 @@ static void newcomer_is_fitted_in(void **state)
     assert_int_equal(w.out[1].state, ALLOCATOR_SENT);
 }
 
+static void equals_keep_their_place(void **state)
+{
+    (void)state;
+    world_init(&w, 4, 140000); /* two lowest layers */
+    w.slot[0].visible = w.slot[1].visible = false;
+    world_run(&w);
+    check_layer(2, 0, 0);
+    check_layer(3, 0, 0);
+    w.slot[0].visible = true; /* as important, and first by number */
+    world_run(&w);
+    check_state(0, ALLOCATOR_BANDWIDTH);
+    check_layer(2, 0, 0);
+    check_layer(3, 0, 0);
+    w.slot[0].priority = 1;
+    world_run(&w);
+    check_layer(0, 0, 0);
+    check_state(3, ALLOCATOR_BANDWIDTH);
+}
+
+static void slots_that_were_away_are_new(void **state)
+{
+    (void)state;
+    world_init(&w, 3, 150000);
+    world_run(&w);
+    check_state(2, ALLOCATOR_BANDWIDTH);
+    w.in.n_slots = 2;
+    w.in.budget_bps = 185000; /* too little headroom to end a pause, enough for a newcomer */
+    world_run(&w);
+    w.in.n_slots = 3;
+    world_run(&w);
+    check_layer(2, 0, 0);
+}
+
 static void unknown_rates_are_guessed(void **state)
 {
     (void)state;
@@ -382,6 +415,8 @@ int main(void)
         cmocka_unit_test(only_a_larger_layer_lives),
         cmocka_unit_test(nobody_and_unseen_want_nothing),
         cmocka_unit_test(newcomer_is_fitted_in),
+        cmocka_unit_test(equals_keep_their_place),
+        cmocka_unit_test(slots_that_were_away_are_new),
         cmocka_unit_test(unknown_rates_are_guessed),
         cmocka_unit_test(overload_sheds_the_least_first),
         cmocka_unit_test(trace_of_a_tunnel),

@@ -316,6 +316,41 @@ static void joins_and_leaves_keep_it_whole(void **state)
     }
 }
 
+/* Numbers of any kind, as many as there is room for: whoever was added is found, and nobody else.
+ */
+static void any_numbers_are_found(void **state)
+{
+    enum { ROOM = 64, IDS = 90 };
+    uint32_t id[IDS], ranked[ROOM];
+    bool in[IDS] = {false};
+    size_t n = 0;
+    (void)state;
+    struct speakers *small = speakers_new(ROOM);
+    assert_non_null(small);
+    for (uint32_t i = 0; i < IDS; i++) {
+        id[i] = 1 + next_random(UINT32_MAX - 1);
+    }
+    for (int k = 0; k < 20000; k++) {
+        size_t i = next_random(IDS);
+        if (in[i]) {
+            speakers_remove(small, id[i]);
+            n--;
+            in[i] = false;
+        } else {
+            in[i] = speakers_add(small, id[i]) == OK;
+            assert_int_equal(in[i], n < ROOM);
+            n += in[i];
+        }
+        assert_int_equal(speakers_rank(small, 0, ranked, ROOM), n);
+        i = next_random(IDS); /* adding again is fine for who is in, and tells who isn't found */
+        if (in[i]) {
+            assert_int_equal(speakers_add(small, id[i]), OK);
+            assert_int_equal(speakers_rank(small, 0, ranked, ROOM), n);
+        }
+    }
+    speakers_free(small);
+}
+
 static double elapsed_ns(const struct timespec *from)
 {
     struct timespec to;
@@ -371,6 +406,7 @@ int main(void)
         CASE(mute_gives_dominance_away),
         CASE(speakers_go_before_the_muted),
         CASE(joins_and_leaves_keep_it_whole),
+        CASE(any_numbers_are_found),
         CASE(cost_of_two_hundred),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
