@@ -81,10 +81,9 @@ static void read_structure(struct vp9_structure *s, struct cursor *c)
     }
 }
 
-static int read_all(struct vp9_descriptor *d, struct cursor *c)
+/* The first byte but I: P L F B E V Z. */
+static void read_flags(struct vp9_descriptor *d, uint8_t first)
 {
-    uint8_t first = cursor_u8(c);
-
     d->inter_picture = first & 0x40;
     d->has_layers = first & 0x20;
     d->flexible = first & 0x10;
@@ -92,25 +91,37 @@ static int read_all(struct vp9_descriptor *d, struct cursor *c)
     d->end = first & 0x04;
     d->has_structure = first & 0x02;
     d->not_for_upper = first & 0x01;
+}
+
+/* V was set: what the descriptor keeps of the structure. */
+static void note_structure(struct vp9_descriptor *d, struct cursor *c)
+{
+    struct vp9_structure s = {0};
+
+    read_structure(&s, c);
+    d->n_spatial = s.n_spatial;
+    d->width = s.width[s.n_spatial - 1];
+    d->height = s.height[s.n_spatial - 1];
+}
+
+static int read_all(struct vp9_descriptor *d, struct cursor *c)
+{
+    uint8_t first = cursor_u8(c);
+
+    read_flags(d, first);
     if (first & 0x80) {
         read_picture_id(d, c);
     }
     if (d->has_layers) {
         read_layers(d, c);
     }
-    if (d->flexible && d->inter_picture) {
-        int rc = read_diffs(d, c);
-        if (rc != OK) {
-            return rc;
-        }
+    int rc = d->flexible && d->inter_picture ? read_diffs(d, c) : OK;
+    if (rc != OK) {
+        return rc;
     }
     d->size = (uint8_t)c->pos;
     if (d->has_structure) {
-        struct vp9_structure s = {0};
-        read_structure(&s, c);
-        d->n_spatial = s.n_spatial;
-        d->width = s.width[s.n_spatial - 1];
-        d->height = s.height[s.n_spatial - 1];
+        note_structure(d, c);
     }
     d->payload_off = (uint16_t)c->pos;
     return c->bad ? ERR_TRUNCATED : OK;
