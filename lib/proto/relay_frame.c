@@ -322,3 +322,12 @@ void relay_frame_write_packet_head(uint8_t out[RELAY_PACKET_HEAD], uint32_t trac
     writer_u32(&w, track);
     writer_u8(&w, layer);
 }
+
+bool relay_frame_is_packet(const uint8_t *data, size_t len, uint32_t *track)
+{
+    struct cursor c;
+    cursor_init(&c, data, len);
+    bool is_packet = cursor_u8(&c) == (VERSION << 4 | RELAY_PACKET);
+    *track = cursor_u32(&c);
+    return is_packet && len >= RELAY_PACKET_HEAD + RTP_HEADER_MIN;
+}

@@ -83,6 +83,9 @@ struct relay_frame {
 int relay_frame_read(struct relay_frame *f, const uint8_t *data, size_t len);
 /* Writes one, at most cap bytes; returns its bytes or ERR_TOO_LARGE, ERR_INVALID. */
 int relay_frame_write(const struct relay_frame *f, uint8_t *out, size_t cap);
+/* Whether it is a packet frame with a whole head, and of which track: the quick way to what comes
+ * most. The packet begins RELAY_PACKET_HEAD further. */
+bool relay_frame_is_packet(const uint8_t *data, size_t len, uint32_t *track);
 /* The head of a packet frame, RELAY_PACKET_HEAD bytes. */
 void relay_frame_write_packet_head(uint8_t out[RELAY_PACKET_HEAD], uint32_t track, uint8_t layer);
 

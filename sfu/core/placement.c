@@ -144,7 +144,7 @@ static size_t lightest(const struct placement *p, uint64_t set)
 
 static uint64_t all_workers(const struct placement *p)
 {
-    return UINT64_MAX >> (PLACEMENT_MAX_WORKERS - p->limits.workers);
+    return UINT64_MAX >> (64 - p->limits.workers);
 }
 
 static uint64_t workers_of(const struct placement *p, const struct placed_room *r)

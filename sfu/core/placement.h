@@ -12,7 +12,7 @@
 
 #include "lib/base/ids.h"
 
-#define PLACEMENT_MAX_WORKERS 64
+#define PLACEMENT_MAX_WORKERS 48 /* each is a relay link of the others; nodes have the rest */
 #define PLACEMENT_NOWHERE     SIZE_MAX
 
 struct placement;

@@ -18,7 +18,7 @@
 #include "lib/proto/relay_frame.h"
 #include "sfu/core/router.h"
 
-#define RELAY_MAX_LINKS  32      /* of one router; bits of track.relays */
+#define RELAY_MAX_LINKS  64      /* of one router; bits of track.relays */
 #define RELAY_TICK_US    10000   /* between two calls of relay_tick */
 #define RELAY_SCAN_US    100000  /* between two looks for what came, went or was heard */
 #define RELAY_REFRESH_US 1000000 /* state is told anew after so long */

@@ -26,9 +26,9 @@ static struct track *track_of(const struct relay *r, const struct relay_offer *o
 static void set_wanted(struct track *t, uint32_t link, bool wanted)
 {
     if (t && wanted) {
-        t->relays |= UINT32_C(1) << link;
+        t->relays |= UINT64_C(1) << link;
     } else if (t) {
-        t->relays &= ~(UINT32_C(1) << link);
+        t->relays &= ~(UINT64_C(1) << link);
     }
 }
 

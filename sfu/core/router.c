@@ -17,7 +17,7 @@ struct router {
     struct forward *forward;
     size_t forward_cap; /* at least all slots that there are: grown when one subscribes */
     size_t n_slots;
-    uint32_t relays; /* of the last packet: the links that want it */
+    uint64_t relays; /* of the last packet: the links that want it */
 };
 
 struct router *router_new(const struct router_limits *limits)
@@ -328,7 +328,7 @@ const struct forward *router_packet(struct router *r, struct publisher *p, struc
     return router_track_packet(r, t, k, what == PUBLISHER_RETRANSMISSION, n);
 }
 
-uint32_t router_relays(const struct router *r)
+uint64_t router_relays(const struct router *r)
 {
     return r->relays;
 }

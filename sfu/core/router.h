@@ -77,7 +77,7 @@ const struct forward *router_track_packet(struct router *r, struct track *t, str
                                           bool retransmitted, size_t *n);
 /* The relay links (a bit each) that the packet given last goes to as well; 0 for what is a
  * duplicate. */
-uint32_t router_relays(const struct router *r);
+uint64_t router_relays(const struct router *r);
 
 /* ---- time and events ---- */
 

@@ -136,6 +136,14 @@ static void test_packet(void **state)
     assert_int_equal(back.layer, 2);
     relay_frame_write_packet_head(head, 77, 2);
     assert_memory_equal(head, data, sizeof head);
+
+    uint32_t track;
+    assert_true(relay_frame_is_packet(data, RELAY_PACKET_HEAD + RTP_HEADER_MIN, &track));
+    assert_int_equal(track, 77);
+    assert_false(relay_frame_is_packet(data, RELAY_PACKET_HEAD + RTP_HEADER_MIN - 1, &track));
+    assert_false(relay_frame_is_packet(data, 0, &track));
+    data[0]++;
+    assert_false(relay_frame_is_packet(data, RELAY_PACKET_HEAD + 100, &track));
 }
 
 static void test_what_is_none(void **state)

@@ -243,12 +243,12 @@ static void test_bounds(void **state)
     assert_int_equal(placement_new(&p, &limits), ERR_INVALID);
     p = make(PLACEMENT_MAX_WORKERS, 64, 1, 0);
     struct id id = room(1);
-    for (uint32_t n = 1; n <= 64; n++) {
+    for (uint32_t n = 1; n <= PLACEMENT_MAX_WORKERS; n++) {
         join(p, 1, n, n);
     }
-    assert_true(placement_workers(p, &id) == UINT64_MAX);
-    placement_load(p, 64, 1000);
-    assert_int_equal(placement_count(p, 64), 0);
+    assert_true(placement_workers(p, &id) == UINT64_MAX >> (64 - PLACEMENT_MAX_WORKERS));
+    placement_load(p, PLACEMENT_MAX_WORKERS, 1000);
+    assert_int_equal(placement_count(p, PLACEMENT_MAX_WORKERS), 0);
     placement_free(p);
     placement_free(NULL);
 }

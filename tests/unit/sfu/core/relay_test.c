@@ -82,7 +82,7 @@ static void spread(struct net *net, uint32_t at, const struct forward *f, size_t
     if (n) {
         node->last = f[0];
     }
-    uint32_t links = router_relays(node->router);
+    uint64_t links = router_relays(node->router);
     for (uint32_t i = 0; i < net->n; i++) {
         if (links >> i & 1) {
             send_packet(net, at, i, t->source, k);

@@ -1,0 +1,177 @@
+/* Two nodes' ends over loopback: they find each other, frames pass, one is restarted, strangers are
+ * nobody. Time is an argument; sockets are real. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/err.h"
+#include "sfu/core/relay_session.h"
+#include "sfu/shell/relay_udp.h"
+
+#define SECRET "a secret that both nodes know"
+
+struct side {
+    struct relay_udp *udp;
+    int ups, downs, frames;
+    uint8_t last[2048];
+    size_t last_len;
+};
+
+static void on_up(void *arg)
+{
+    ((struct side *)arg)->ups++;
+}
+
+static void on_down(void *arg)
+{
+    ((struct side *)arg)->downs++;
+}
+
+static void on_frame(void *arg, const uint8_t *data, size_t len)
+{
+    struct side *s = arg;
+    memcpy(s->last, data, len);
+    s->last_len = len;
+    s->frames++;
+}
+
+static void open_side(struct side *s, const char *secret)
+{
+    static const struct relay_udp_handlers handlers = {on_up, on_down, on_frame};
+    memset(s, 0, sizeof *s);
+    assert_int_equal(relay_udp_open(&s->udp, "127.0.0.1", 0, secret, strlen(secret), &handlers, s),
+                     OK);
+}
+
+static void introduce(struct side *a, struct side *b)
+{
+    assert_int_equal(relay_udp_peer(a->udp, "127.0.0.1", relay_udp_port(b->udp)), OK);
+    assert_int_equal(relay_udp_peer(b->udp, "127.0.0.1", relay_udp_port(a->udp)), OK);
+}
+
+/* Both read until nothing comes for 20 ms. */
+static void settle(struct side *a, struct side *b, int64_t now_us)
+{
+    struct pollfd f[] = {{.fd = relay_udp_fd(a->udp), .events = POLLIN},
+                         {.fd = relay_udp_fd(b->udp), .events = POLLIN}};
+    while (poll(f, 2, 20) > 0) {
+        relay_udp_receive(a->udp, now_us);
+        relay_udp_receive(b->udp, now_us);
+    }
+}
+
+static void meet(struct side *a, struct side *b, int64_t now_us)
+{
+    relay_udp_tick(a->udp, now_us);
+    relay_udp_tick(b->udp, now_us);
+    settle(a, b, now_us);
+}
+
+static void test_frames_pass(void **state)
+{
+    (void)state;
+    struct side a, b;
+    uint8_t body[1500];
+    memset(body, 7, sizeof body);
+    open_side(&a, SECRET);
+    open_side(&b, SECRET);
+    assert_int_equal(relay_udp_send(a.udp, "x", 1, NULL, 0), ERR_STATE);
+    introduce(&a, &b);
+    meet(&a, &b, 1000);
+    assert_int_equal(a.ups, 1);
+    assert_int_equal(b.ups, 1);
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(relay_udp_send(a.udp, "head", 4, body, (size_t)i * 30), OK);
+    }
+    settle(&a, &b, 2000);
+    assert_int_equal(b.frames, 50);
+    assert_int_equal(b.last_len, 4 + 49 * 30);
+    assert_memory_equal(b.last, "head\7\7", 6);
+    assert_int_equal(relay_udp_send(b.udp, "back", 4, NULL, 0), OK);
+    settle(&a, &b, 2000);
+    assert_int_equal(a.last_len, 4);
+    assert_int_equal(relay_udp_send(a.udp, "head", 4, body, 2000), ERR_TOO_LARGE);
+    assert_int_equal(relay_udp_counts(a.udp)->sent, 50);
+    assert_int_equal(relay_udp_counts(b.udp)->received, 50);
+    relay_udp_close(a.udp);
+    relay_udp_close(b.udp);
+}
+
+static void test_one_goes_and_comes_back(void **state)
+{
+    (void)state;
+    struct side a, b;
+    int64_t now_us = 1000;
+    open_side(&a, SECRET);
+    open_side(&b, SECRET);
+    introduce(&a, &b);
+    meet(&a, &b, now_us);
+    for (int i = 0; i < 20; i++) { /* pings keep it */
+        now_us += 1000000;
+        meet(&a, &b, now_us);
+    }
+    assert_int_equal(a.ups + b.ups, 2);
+    assert_int_equal(a.downs + b.downs, 0);
+    relay_udp_close(b.udp);
+    for (int i = 0; i < 7; i++) {
+        now_us += 1000000;
+        relay_udp_tick(a.udp, now_us);
+        relay_udp_receive(a.udp, now_us);
+    }
+    assert_int_equal(a.downs, 1);
+    assert_int_equal(relay_udp_send(a.udp, "x", 1, NULL, 0), ERR_STATE);
+    open_side(&b, SECRET);
+    introduce(&a, &b);
+    now_us += 1000000;
+    meet(&a, &b, now_us);
+    assert_int_equal(a.ups, 2);
+    assert_int_equal(b.ups, 1);
+    relay_udp_close(a.udp);
+    relay_udp_close(b.udp);
+}
+
+static void test_strangers(void **state)
+{
+    (void)state;
+    struct side a, b, c;
+    open_side(&a, SECRET);
+    open_side(&b, SECRET);
+    open_side(&c, "another secret, as long as it");
+    introduce(&a, &b);
+    meet(&a, &b, 1000);
+    assert_int_equal(relay_udp_peer(c.udp, "127.0.0.1", relay_udp_port(a.udp)), OK);
+    uint64_t refused = relay_udp_counts(a.udp)->refused;
+    meet(&a, &c, 2000);
+    assert_int_equal(c.ups, 0);
+    assert_int_equal(relay_udp_counts(a.udp)->refused, refused + 1);
+    assert_int_equal(relay_udp_peer(a.udp, "127.0.0.1", relay_udp_port(c.udp)), OK);
+    meet(&a, &c, 1000000); /* the right address doesn't help without the secret */
+    assert_int_equal(c.ups, 0);
+    assert_int_equal(a.ups, 1);
+    assert_int_equal(relay_udp_peer(a.udp, "localhost", 1), ERR_INVALID);
+    static const struct relay_udp_handlers handlers = {on_up, on_down, on_frame};
+    struct relay_udp *u;
+    assert_int_equal(relay_udp_open(&u, "127.0.0.1", 0, "short", 5, &handlers, &a), ERR_INVALID);
+    relay_udp_close(a.udp);
+    relay_udp_close(b.udp);
+    relay_udp_close(c.udp);
+    relay_udp_close(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_frames_pass),
+        cmocka_unit_test(test_one_goes_and_comes_back),
+        cmocka_unit_test(test_strangers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
