@@ -228,6 +228,38 @@ static void bundle_only_has_the_first_ones_transport(void **state)
     buf_free(&out);
 }
 
+/* RFC 8285 section 5: extensions for one way are answered the other way, or not at all when that
+ * isn't ours. Of a codec that stands there twice, the first format is used. */
+static void extensions_of_one_way(void **state)
+{
+    static const char offer[] =
+        "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\n"
+        "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:1\r\na=rtcp-mux\r\na=recvonly\r\n"
+        "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=setup:actpass\r\n"
+        "a=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:"
+        "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n"
+        "a=extmap:1/sendonly urn:3gpp:video-orientation\r\n"
+        "a=extmap:2/recvonly urn:ietf:params:rtp-hdrext:sdes:mid\r\n"
+        "a=extmap:3/inactive http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time\r\n"
+        "a=rtpmap:96 VP8/90000\r\na=rtpmap:97 VP8/90000\r\n";
+    struct sdp_watch w;
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 0);
+    assert_int_equal(watch_text(&w, &out, offer, NULL, NULL), OK);
+    assert_int_equal(w.video[0].ext.id[RTP_EXT_VIDEO_ORIENTATION], 0);
+    assert_int_equal(w.video[0].ext.id[RTP_EXT_MID], 2);
+    assert_int_equal(w.video[0].ext.id[RTP_EXT_ABS_SEND_TIME], 0);
+    assert_int_equal(w.video[0].pt[CODEC_VP8], 96);
+    assert_int_equal(w.video[0].n_agreed, 1);
+    assert_non_null(strstr(buf_cstr(&out), "SAVPF 96\r\n"));
+    assert_non_null(strstr(buf_cstr(&out), "a=extmap:2/sendonly urn:"));
+    assert_null(strstr(buf_cstr(&out), "a=extmap:1"));
+    assert_null(strstr(buf_cstr(&out), "BUNDLE")); /* a single m-line needs none */
+    buf_free(&out);
+}
+
 /* n m-lines of each kind, in turns. */
 static void put_offer(struct buf *text, int n)
 {
@@ -317,6 +349,7 @@ int main(void)
         cmocka_unit_test(refuses_what_cannot_be_watched),
         cmocka_unit_test(sound_alone_or_picture_alone),
         cmocka_unit_test(bundle_only_has_the_first_ones_transport),
+        cmocka_unit_test(extensions_of_one_way),
         cmocka_unit_test(many_lines),
         cmocka_unit_test(bounds),
     };
