@@ -152,7 +152,9 @@ static int start_workers(struct sfud *s)
         .workers = (size_t)config_int(c, "sfu.workers"),
         .pin = config_bool(c, "sfu.pin_workers"),
         .max_rooms = o.max_rooms,
-        .room_workers = 1,
+        .room_workers = (size_t)config_int(c, "sfu.room_workers"),
+        .participants = (uint32_t)config_int(c, "sfu.room_participants"),
+        .busy_per_mille = (uint32_t)config_int(c, "sfu.room_busy_percent") * 10,
     };
     int err = add_candidates(s, &o);
     if (err) {

@@ -30,6 +30,7 @@ static struct metric table[SFU_METRICS] = {
     [SFU_DROP_TOO_LARGE] = COUNTER(DROPPED, "reason=\"too_large\"", DROPHLP),
     [SFU_DROP_POOL] = COUNTER(DROPPED, "reason=\"pool_empty\"", DROPHLP),
     [SFU_DROP_SEND] = COUNTER(DROPPED, "reason=\"send_refused\"", DROPHLP),
+    [SFU_DROP_RELAY] = COUNTER(DROPPED, "reason=\"relay_full\"", DROPHLP),
     [SFU_ROOMS] = GAUGE("sotto_sfu_rooms", "Rooms"),
     [SFU_TRANSPORTS] = GAUGE("sotto_sfu_transports", "Peer connections"),
     [SFU_STUN_REQUESTS] =
@@ -58,6 +59,8 @@ static struct metric table[SFU_METRICS] = {
                                     "Peer connections removed after 30 s of silence"),
     [SFU_CONTROL_DROPPED] = COUNTER("sotto_sfu_control_dropped_total", NULL,
                                     "Control messages lost because a ring was full"),
+    [SFU_RELAYED_PACKETS] = COUNTER("sotto_sfu_relayed_packets_total", NULL,
+                                    "RTP packets that went to another worker or node"),
     [SFU_LINK_UP] = GAUGE("sotto_sfu_link_up", "1 while the link to signald is up"),
 };
 

@@ -19,6 +19,7 @@ enum sfu_metric {
     SFU_DROP_TOO_LARGE,
     SFU_DROP_POOL,
     SFU_DROP_SEND,
+    SFU_DROP_RELAY,
     SFU_ROOMS,
     SFU_TRANSPORTS,
     SFU_STUN_REQUESTS,
@@ -35,6 +36,7 @@ enum sfu_metric {
     SFU_CONSENT_EXPIRED,
     SFU_CONTROL_DROPPED,
     SFU_LINK_UP,
+    SFU_RELAYED_PACKETS,
     SFU_METRICS
 };
 

@@ -11,6 +11,7 @@
 #include "lib/proto/demux.h"
 #include "sfu/shell/sfu_metrics.h"
 #include "sfu/shell/worker_private.h"
+#include "sfu/shell/worker_relay.h"
 
 #define FAST_US     10000
 #define SLOW_US     100000
@@ -341,6 +342,7 @@ static void teardown(struct worker *w)
         udp_close(w->udp);
     }
     out_queue_free(w->queue);
+    worker_relay_free(w);
     router_free(w->router);
     transport_table_free(w->table);
     free(w);
@@ -412,12 +414,20 @@ bool worker_lost_reports(struct worker *w)
     return atomic_exchange_explicit(&w->lost_reports, false, memory_order_relaxed);
 }
 
-void worker_stop(struct worker *w)
+void worker_halt(struct worker *w)
 {
-    if (w) {
+    if (!w->halted) {
         atomic_store_explicit(&w->stopping, true, memory_order_release);
         mailbox_wake(w->in);
         pthread_join(w->thread, NULL);
+        w->halted = true;
+    }
+}
+
+void worker_stop(struct worker *w)
+{
+    if (w) {
+        worker_halt(w);
         teardown(w);
     }
 }

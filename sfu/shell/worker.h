@@ -13,7 +13,7 @@
 
 struct worker;
 
-struct worker_inventory; /* worker_load.h */
+struct worker_inventory; /* worker_order.h */
 
 /* A control frame's text for signald, or the answer to worker_ask_inventory; owned by whoever takes
  * it, both parts to be freed (each is one allocation). */
@@ -58,7 +58,10 @@ void worker_report_free(struct worker_report *r);
 /* Whether reports were lost since the last call, because nobody took them in time: what control
  * knows is no longer how things are, until the next hello. */
 bool worker_lost_reports(struct worker *w);
-/* Says goodbye to all peers, ends the thread and frees everything. NULL is fine. */
+/* Says goodbye to all peers and ends the thread; what it has stays until worker_stop. For workers
+ * that know each other: all are to halt before the first one goes. */
+void worker_halt(struct worker *w);
+/* The same, and frees everything. NULL is fine. */
 void worker_stop(struct worker *w);
 
 #endif

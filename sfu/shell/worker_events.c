@@ -2,10 +2,8 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#include "sfu/shell/sfu_metrics.h"
-#include "sfu/shell/worker_events.h"
-#include "sfu/shell/worker_load.h"
 #include "sfu/shell/worker_private.h"
+#include "sfu/shell/worker_relay.h"
 
 /* ---- slots and speakers ---- */
 
@@ -38,6 +36,9 @@ static void tell_slots(struct worker *w, const struct room *room, const struct s
 
 static void tell_speakers(struct worker *w, const struct room *room)
 {
+    if (worker_relay_is_branch(w, &room->id)) {
+        return;
+    }
     struct speaker active[CONTROL_MAX_SPEAKERS];
     struct control_speaker told[CONTROL_MAX_SPEAKERS];
     size_t n = speakers_active(room->speakers, active, CONTROL_MAX_SPEAKERS);
@@ -54,6 +55,7 @@ static void tell_speakers(struct worker *w, const struct room *room)
 void worker_events(struct worker *w)
 {
     struct router_event e;
+    worker_relay_turn(w);
     while (router_poll(w->router, w->now_us, &e)) {
         if (e.type == ROUTER_SLOTS) {
             tell_slots(w, e.room, e.subscriber);
@@ -61,6 +63,17 @@ void worker_events(struct worker *w)
             tell_speakers(w, e.room);
         }
     }
+}
+
+/* Those who have a transport on this worker, not those who came over a relay link. */
+static bool has_publisher(const struct participant *p)
+{
+    return p->publisher && !p->publisher->link;
+}
+
+static bool is_here(const struct participant *p)
+{
+    return p->subscriber || has_publisher(p);
 }
 
 /* ---- stats ---- */
@@ -107,7 +120,7 @@ static cJSON *participant_stats(const struct participant *p)
 {
     cJSON *o = json_new();
     json_put_int(o, "participant", p->number);
-    if (p->publisher) {
+    if (has_publisher(p)) {
         cJSON *tracks = cJSON_CreateArray();
         for (size_t i = 0; tracks && i < p->publisher->n_tracks; i++) {
             cJSON_AddItemToArray(tracks, track_stats(p->publisher->track[i]));
@@ -127,7 +140,7 @@ void worker_stats(struct worker *w)
         cJSON *list = cJSON_CreateArray();
         HASH_ITER(hh, room->participants, p, tmp)
         {
-            if (list) {
+            if (list && is_here(p)) {
                 cJSON_AddItemToArray(list, participant_stats(p));
             }
         }
@@ -149,7 +162,7 @@ static char *make_hello(const struct worker *w, struct control_hello_room *rooms
         rooms[n] = (struct control_hello_room){.room = r->id.s, .participants = numbers + used};
         HASH_ITER(hh, r->participants, p, tmp)
         {
-            if (used < n_numbers) {
+            if (is_here(p) && used < n_numbers) {
                 numbers[used++] = p->number;
                 rooms[n].n++;
             }
@@ -182,32 +195,4 @@ void worker_hello(struct worker *w)
     }
     free(rooms);
     free(numbers);
-}
-
-/* ---- inventory ---- */
-
-void worker_tell_inventory(struct worker *w, int64_t mark)
-{
-    const struct transport *t;
-    struct worker_inventory *inventory =
-        malloc(sizeof *inventory + w->n_transports * sizeof inventory->entry[0]);
-    struct worker_report *r = malloc(sizeof *r);
-    if (!inventory || !r) {
-        free(inventory);
-        free(r);
-        return; /* control asks again */
-    }
-    inventory->mark = mark;
-    inventory->n = 0;
-    DL_FOREACH(w->transports, t)
-    {
-        inventory->entry[inventory->n++] =
-            (struct worker_inventory_entry){.room = t->room, .participant = t->number};
-    }
-    *r = (struct worker_report){.inventory = inventory, .is_inventory = true};
-    if (mailbox_put(w->out, r)) {
-        sfu_count(SFU_CONTROL_DROPPED, 1);
-        worker_report_free(r);
-    }
-    w->o.on_report(w->o.arg);
 }

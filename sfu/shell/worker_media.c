@@ -5,6 +5,7 @@
 
 #include "lib/base/err.h"
 #include "sfu/shell/worker_private.h"
+#include "sfu/shell/worker_relay.h"
 
 /* ---- RTP ---- */
 
@@ -42,6 +43,17 @@ static void fetch_ahead(const struct forward *f, size_t i, size_t n)
     }
 }
 
+void worker_forward(struct worker *w, struct track *track, struct packet *k,
+                    const struct forward *f, size_t n)
+{
+    int64_t until = hold_until(w, track, k);
+    for (size_t i = 0; i < n; i++) {
+        fetch_ahead(f, i, n);
+        out_queue_add(w->queue, f[i].slot->subscriber->user, f[i].slot, k, &f[i].to, false, until);
+    }
+    worker_relay_packet(w, track, k);
+}
+
 static void route(struct worker *w, struct transport *t, struct packet *k)
 {
     size_t n;
@@ -54,11 +66,7 @@ static void route(struct worker *w, struct transport *t, struct packet *k)
     if (k->start != PACKET_HEADROOM) { /* an RTX header was taken off */
         worker_count(w, SFU_RTX_RECEIVED, 1);
     }
-    int64_t until = hold_until(w, track, k);
-    for (size_t i = 0; i < n; i++) {
-        fetch_ahead(f, i, n);
-        out_queue_add(w->queue, f[i].slot->subscriber->user, f[i].slot, k, &f[i].to, false, until);
-    }
+    worker_forward(w, track, k, f, n);
 }
 
 void worker_rtp(struct worker *w, struct transport *t, uint8_t *data, size_t len)

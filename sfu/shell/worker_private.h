@@ -37,7 +37,9 @@ struct worker {
     int64_t now_us, wall_us;            /* of this turn */
     int64_t fast_us, slow_us, stats_us; /* when the periodic work is due */
     bool any_lost;
-    bool coarse; /* the kernel waits by the millisecond */
+    bool halted;                /* the thread has ended */
+    struct worker_relay *relay; /* NULL as long as no room is shared (worker_relay.h) */
+    bool coarse;                /* the kernel waits by the millisecond */
 
     struct out_queue *queue;    /* RTP that leaves */
     bool trains;                /* the kernel takes them */
@@ -87,6 +89,10 @@ void worker_sweep(struct worker *w);
 /* ---- worker_media.c: SRTP in and out ---- */
 
 void worker_rtp(struct worker *w, struct transport *t, uint8_t *data, size_t len);
+/* What router_packet or router_track_packet said of a packet: to these slots, and over the relay
+ * links that want it. */
+void worker_forward(struct worker *w, struct track *track, struct packet *k,
+                    const struct forward *f, size_t n);
 void worker_rtcp(struct worker *w, struct transport *t, uint8_t *data, size_t len);
 /* Feedback of publishers; each 10 ms. */
 void worker_feedback(struct worker *w);

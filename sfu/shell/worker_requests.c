@@ -7,8 +7,9 @@
 #include "lib/base/log.h"
 #include "lib/proto/sdp_publish.h"
 #include "lib/proto/sdp_subscribe.h"
-#include "sfu/shell/worker_events.h"
+#include "sfu/shell/worker_order.h"
 #include "sfu/shell/worker_private.h"
+#include "sfu/shell/worker_relay.h"
 
 #define SDP_ROOM ((size_t)256 * 1024) /* bound of an answer or offer that we write */
 
@@ -303,12 +304,12 @@ static int handle_restart(struct worker *w, const struct control_frame *f, struc
     return err;
 }
 
-static void leave(struct worker *w, const struct id *room, uint32_t number)
+static void leave(struct worker *w, const struct control_frame *f)
 {
     static const enum control_which both[] = {CONTROL_WHICH_PUBLISH, CONTROL_WHICH_SUBSCRIBE};
     for (int i = 0; i < 2; i++) {
-        struct control_frame f = {.room = *room, .participant = number};
-        struct transport *t = find(w, &f, both[i]);
+        bool meant = !f->has_which || f->which == both[i];
+        struct transport *t = meant ? find(w, f, both[i]) : NULL;
         if (t) {
             worker_remove(w, t, false);
         }
@@ -319,23 +320,21 @@ static void leave(struct worker *w, const struct id *room, uint32_t number)
 static void handle_close(struct worker *w, const struct control_frame *f)
 {
     const struct room *room;
+    worker_relay_close(w, &f->room);
     while ((room = router_room(w->router, &f->room)) && room->participants) {
-        leave(w, &f->room, room->participants->number);
+        struct control_frame one = {.room = f->room, .participant = room->participants->number};
+        leave(w, &one);
     }
 }
 
-void worker_handle(struct worker *w, struct control_frame *f)
+static void handle_request(struct worker *w, const struct control_frame *f)
 {
     struct buf sdp;
     int err = OK;
     buf_init(&sdp, SDP_ROOM);
     switch (f->type) {
     case CONTROL_HELLO:
-        if (f->id) { /* worker_ask_inventory */
-            worker_tell_inventory(w, f->id);
-        } else {
-            worker_hello(w);
-        }
+        worker_hello(w);
         break;
     case CONTROL_PUBLISH:
         err = handle_publish(w, f, &sdp);
@@ -353,7 +352,7 @@ void worker_handle(struct worker *w, struct control_frame *f)
         err = handle_restart(w, f, &sdp);
         break;
     case CONTROL_LEAVE:
-        leave(w, &f->room, f->participant);
+        leave(w, f);
         break;
     case CONTROL_CLOSE:
         handle_close(w, f);
@@ -366,6 +365,16 @@ void worker_handle(struct worker *w, struct control_frame *f)
         reply(w, f, err, &sdp);
     }
     buf_free(&sdp);
+}
+
+void worker_handle(struct worker *w, struct control_frame *f)
+{
+    const struct worker_order *order = worker_order_of(f);
+    if (order) {
+        worker_obey(w, order);
+    } else {
+        handle_request(w, f);
+    }
     control_free(f);
     free(f);
 }

@@ -2,11 +2,26 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 
 #define MAX_PORT 65535
+
+/* A room that has a branch. */
+struct share {
+    struct id room;
+    size_t home, branch;
+    bool home_told, branch_told;
+    struct share *prev, *next;
+};
+
+/* Two workers' way to each other: link i of a worker leads to worker i. */
+struct way {
+    struct relay_ring *ring; /* what the worker of the row writes and that of the column reads */
+    bool told;               /* to the one of the row */
+};
 
 struct worker_set {
     size_t n;
@@ -14,6 +29,8 @@ struct worker_set {
     int64_t cpu_us[PLACEMENT_MAX_WORKERS];
     int64_t measured_us; /* 0: not yet */
     struct placement *placement;
+    struct share *shares;
+    struct way way[PLACEMENT_MAX_WORKERS][PLACEMENT_MAX_WORKERS];
     int64_t mark; /* grows with each request that places and each inventory that is asked for */
 };
 
@@ -85,15 +102,30 @@ int worker_set_start(struct worker_set **out, const struct worker_options *o,
     return OK;
 }
 
+/* First all threads end: they write to each other's rings and wake each other. */
 void worker_set_stop(struct worker_set *s)
 {
-    if (s) {
-        for (size_t i = 0; i < s->n; i++) {
-            worker_stop(s->worker[i]);
-        }
-        placement_free(s->placement);
-        free(s);
+    struct share *share, *tmp;
+    if (!s) {
+        return;
     }
+    for (size_t i = 0; i < s->n; i++) {
+        worker_halt(s->worker[i]);
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        worker_stop(s->worker[i]);
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        for (size_t k = 0; k < s->n; k++) {
+            relay_ring_free(s->way[i][k].ring);
+        }
+    }
+    DL_FOREACH_SAFE(s->shares, share, tmp)
+    {
+        free(share);
+    }
+    placement_free(s->placement);
+    free(s);
 }
 
 size_t worker_set_count(const struct worker_set *s)
@@ -109,6 +141,102 @@ struct worker *worker_set_at(const struct worker_set *s, size_t i)
 const struct placement *worker_set_placement(const struct worker_set *s)
 {
     return s->placement;
+}
+
+/* ---- rooms that two workers share ---- */
+
+static int need_ring(struct way *way)
+{
+    return way->ring ? OK : relay_ring_new(&way->ring);
+}
+
+/* Tells one worker of its way to the other. */
+static int tell_way(struct worker_set *s, size_t from, size_t to)
+{
+    struct way *out = &s->way[from][to], *in = &s->way[to][from];
+    int err = need_ring(out);
+    err = err ? err : need_ring(in);
+    if (!err && !out->told) {
+        err = worker_link(s->worker[from], (uint32_t)to, in->ring, out->ring, s->worker[to]);
+        out->told = err == OK;
+    }
+    return err;
+}
+
+/* What could not be told now, because a ring is full, is told at the next measure. */
+static void tell_share(struct worker_set *s, struct share *h)
+{
+    if (!h->home_told && tell_way(s, h->home, h->branch) == OK) {
+        h->home_told = worker_share(s->worker[h->home], (uint32_t)h->branch, &h->room, false) == OK;
+    }
+    if (!h->branch_told && tell_way(s, h->branch, h->home) == OK) {
+        h->branch_told =
+            worker_share(s->worker[h->branch], (uint32_t)h->home, &h->room, true) == OK;
+    }
+}
+
+static struct share *find_share(const struct worker_set *s, const struct id *room, size_t branch)
+{
+    struct share *h;
+    DL_FOREACH(s->shares, h)
+    {
+        if (h->branch == branch && id_equal(&h->room, room)) {
+            return h;
+        }
+    }
+    return NULL;
+}
+
+static int share(struct worker_set *s, const struct id *room, size_t branch)
+{
+    size_t home = placement_home(s->placement, room);
+    struct share *h = branch == home ? NULL : find_share(s, room, branch);
+    if (branch == home || (h && h->home == home)) {
+        return OK;
+    }
+    h = calloc(1, sizeof *h);
+    if (!h) {
+        return ERR_NOMEM;
+    }
+    *h = (struct share){.room = *room, .home = home, .branch = branch};
+    DL_APPEND(s->shares, h);
+    LOG_I("room_spread", "room=%s home=%zu branch=%zu", room->s, home, branch);
+    tell_share(s, h);
+    return OK;
+}
+
+static bool is_over(const struct worker_set *s, const struct share *h)
+{
+    return placement_home(s->placement, &h->room) != h->home ||
+           !(placement_workers(s->placement, &h->room) >> h->branch & 1);
+}
+
+/* The branch's last one has left, or the room is closed. */
+static void end_share(struct worker_set *s, struct share *h)
+{
+    if (h->home_told && worker_unshare(s->worker[h->home], (uint32_t)h->branch, &h->room) == OK) {
+        h->home_told = false;
+    }
+    if (h->branch_told && worker_unshare(s->worker[h->branch], (uint32_t)h->home, &h->room) == OK) {
+        h->branch_told = false;
+    }
+    if (!h->home_told && !h->branch_told) {
+        DL_DELETE(s->shares, h);
+        free(h);
+    }
+}
+
+static void review_shares(struct worker_set *s)
+{
+    struct share *h, *tmp;
+    DL_FOREACH_SAFE(s->shares, h, tmp)
+    {
+        if (is_over(s, h)) {
+            end_share(s, h);
+        } else {
+            tell_share(s, h);
+        }
+    }
 }
 
 /* ---- requests ---- */
@@ -135,10 +263,16 @@ static int close_branches(struct worker_set *s, const struct id *room, size_t ho
     return err;
 }
 
+static bool is_joining(enum control_type type)
+{
+    return type == CONTROL_PUBLISH || type == CONTROL_SUBSCRIBE || type == CONTROL_WATCH;
+}
+
 static int choose(struct worker_set *s, const struct control_frame *f, size_t *worker)
 {
-    if (f->type == CONTROL_PUBLISH || f->type == CONTROL_SUBSCRIBE) {
-        return placement_join(s->placement, &f->room, f->participant, ++s->mark, worker);
+    if (is_joining(f->type)) {
+        int err = placement_join(s->placement, &f->room, f->participant, ++s->mark, worker);
+        return err ? err : share(s, &f->room, *worker);
     }
     *worker = f->type == CONTROL_CLOSE ? placement_home(s->placement, &f->room)
                                        : placement_find(s->placement, &f->room, f->participant);
@@ -151,16 +285,16 @@ static int choose(struct worker_set *s, const struct control_frame *f, size_t *w
 int worker_set_request(struct worker_set *s, struct control_frame *f)
 {
     size_t worker;
-    enum control_type type = f->type;
+    bool closes = f->type == CONTROL_CLOSE, leaves = f->type == CONTROL_LEAVE && !f->has_which;
     struct id room = f->room; /* the frame is gone when it was handed over */
     uint32_t participant = f->participant;
     int err = choose(s, f, &worker);
     if (!err) {
         err = worker_request(s->worker[worker], f);
     }
-    if (!err && type == CONTROL_LEAVE) {
+    if (!err && leaves) {
         placement_leave(s->placement, &room, participant);
-    } else if (!err && type == CONTROL_CLOSE) {
+    } else if (!err && closes) {
         placement_close(s->placement, &room);
     }
     return err;
@@ -182,6 +316,7 @@ void worker_set_measure(struct worker_set *s, int64_t now_us)
         (void)worker_ask_inventory(s->worker[i], mark); /* else the next time */
     }
     s->measured_us = now_us;
+    review_shares(s);
 }
 
 void worker_set_take_inventory(struct worker_set *s, size_t i,

@@ -1,6 +1,9 @@
 /* The workers of one sfud, as its control thread sees them: started together, each with its own UDP
  * port, measured, and asked by room. They share nothing; which has which room is decided here
- * (sfu/core/placement.h). All calls from the control thread. */
+ * (sfu/core/placement.h), and so is that a room which outgrew its worker is shared by two: these
+ * are linked by a pair of rings (relay_ring.h) and told to relay it. All calls from the control
+ * thread.
+ */
 #ifndef SOTTO_SFU_WORKER_SET_H
 #define SOTTO_SFU_WORKER_SET_H
 
@@ -10,7 +13,7 @@
 
 #include "sfu/core/placement.h"
 #include "sfu/shell/worker.h"
-#include "sfu/shell/worker_load.h"
+#include "sfu/shell/worker_order.h"
 
 struct worker_set;
 

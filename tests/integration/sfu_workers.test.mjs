@@ -105,3 +105,45 @@ test('what is malformed or meant for nobody is refused as by one worker', async 
     await signald.request('leave', { room, participant: 1 });
     await signald.request('close', { room });
 });
+
+test('a room that outgrows its worker is spread, and people see and hear each other all the same', async () => {
+    const control = new FakeSignald();
+    await control.listen();
+    const spread = await startSfud(control, { workers: 2, room_workers: 2, room_participants: 1 });
+    const room = randomUUID();
+    const ports = [];
+    const peers = [];
+    try {
+        for (const number of [1, 2, 3]) {
+            const peer = await Peer.open(control, room, number);
+            peers.push(peer);
+            ports.push(portOf(await peer.publish({})));
+            assert.equal(portOf(await peer.subscribe(2, 2)), ports.at(-1));
+        }
+        assert.equal(new Set(ports.slice(0, 2)).size, 2, 'the second one is on another worker');
+        for (const peer of peers) {
+            const others = [1, 2, 3].filter((n) => n !== peer.number);
+            await until(`${peer.number} sees ${others}`, async () => {
+                const from = await seen(peer);
+                return others.every((n) => from.includes(n));
+            }, 20_000);
+            const slots = control.last('slots', (e) => e.participant === peer.number);
+            assert.deepEqual(slots.video.map((s) => s.participant).sort(), others);
+        }
+        assert.ok((await spread.metric('sotto_sfu_relayed_packets_total')) > 100);
+        const speaking = await until('speakers', () => control.last('speakers', (e) => e.speakers.length > 0));
+        assert.ok(speaking.speakers.every((s) => [1, 2, 3].includes(s.participant)));
+        const hellos = control.hellos;
+        const { port } = control;
+        await control.die();
+        await control.listen(port);
+        await until('hello', () => control.hellos > hellos, 10_000);
+        assert.deepEqual(control.hello.rooms.map((r) => [r.room, [...r.participants].sort()]), [[room, [1, 2, 3]]], 'one room, each once');
+        await peers[1].request('close');
+        await until('nothing is left', async () => (await spread.metric('sotto_sfu_rooms')) === 0);
+    } finally {
+        for (const peer of peers) await peer.close();
+        await spread.stop();
+        control.close();
+    }
+});

@@ -17,7 +17,7 @@ struct set_end {
     int64_t next_id;
 };
 
-static void set_open(struct set_end *c, size_t workers, size_t max_rooms)
+static void set_open_with(struct set_end *c, const struct worker_set_options *options)
 {
     struct worker_options o = {.node = "test",
                                .instance = ROOM,
@@ -27,18 +27,23 @@ static void set_open(struct set_end *c, size_t workers, size_t max_rooms)
                                .buffer_bytes = 1 << 20,
                                .max_rooms = 4,
                                .max_transports = 8,
-                               .pool_packets = 512,
+                               .pool_packets = 4096, /* a ring between two takes 512 */
                                .cache_us = 1000000,
                                .n_candidates = 1,
                                .candidate = {{.address = "127.0.0.1"}},
                                .on_report = no_report};
-    struct worker_set_options options = {
-        .workers = workers, .pin = true, .max_rooms = max_rooms, .room_workers = 1};
     assert_int_equal(srtp_peer_library_init(), OK);
     assert_int_equal(dtls_context_new(&c->dtls), OK);
     o.dtls = c->dtls;
     c->next_id = 1;
-    assert_int_equal(worker_set_start(&c->set, &o, &options), OK);
+    assert_int_equal(worker_set_start(&c->set, &o, options), OK);
+}
+
+static void set_open(struct set_end *c, size_t workers, size_t max_rooms)
+{
+    struct worker_set_options options = {
+        .workers = workers, .pin = true, .max_rooms = max_rooms, .room_workers = 1};
+    set_open_with(c, &options);
 }
 
 static void set_shut(struct set_end *c)
@@ -287,6 +292,60 @@ static void test_a_worker_that_works_is_measured(void **state)
     set_shut(&c);
 }
 
+/* Each worker takes one participant of a room: the others are elsewhere, and hear him all the same.
+ */
+static void test_a_room_on_three_workers(void **state)
+{
+    (void)state;
+    struct set_end c;
+    struct peer ann, ben, cleo;
+    struct worker_set_options options = {
+        .workers = 3, .max_rooms = 4, .room_workers = 3, .participants = 1};
+    int64_t relayed = sfu_metric_value(SFU_RELAYED_PACKETS);
+    set_open_with(&c, &options);
+    size_t home = publish(&c, &ann, ROOM, 1);
+    size_t second = subscribe(&c, &ben, ROOM, 2);
+    assert_int_not_equal(second, home);
+    pass_sound(&ann, &ben, 1);
+    assert_true(sfu_metric_value(SFU_RELAYED_PACKETS) >= relayed + 10);
+    size_t third = publish(&c, &cleo, ROOM, 3);
+    assert_int_not_equal(third, home);
+    assert_int_not_equal(third, second);
+    expect_reply(&c, control_make_leave(c.next_id++, ROOM, 1), true);
+    pass_sound(&cleo, &ben, 3); /* from branch to branch, by a home that has nobody left */
+    peer_shut(&ann);
+    peer_shut(&ben);
+    peer_shut(&cleo);
+    set_shut(&c); /* in the midst of it */
+}
+
+/* With the branch's last one the link of the room ends, and with it what it brought. */
+static void test_a_branch_ends(void **state)
+{
+    (void)state;
+    struct set_end c;
+    struct peer ann, ben;
+    struct worker_set_options options = {
+        .workers = 2, .max_rooms = 4, .room_workers = 2, .participants = 1};
+    int64_t rooms = sfu_metric_value(SFU_ROOMS); /* what former tests left */
+    set_open_with(&c, &options);
+    publish(&c, &ann, ROOM, 1);
+    subscribe(&c, &ben, ROOM, 2);
+    pass_sound(&ann, &ben, 1);
+    expect_reply(&c, control_make_leave(c.next_id++, ROOM, 2), true);
+    worker_set_measure(c.set, clock_mono_us());
+    int64_t end_us = clock_mono_us() + WAIT_US;
+    while (sfu_metric_value(SFU_ROOMS) != rooms + 1 && clock_mono_us() < end_us) {
+        poll(NULL, 0, 1); /* the branch has no room any more, the home has */
+    }
+    assert_int_equal(sfu_metric_value(SFU_ROOMS), rooms + 1);
+    expect_reply(&c, control_make_close(c.next_id++, ROOM), true);
+    worker_set_measure(c.set, clock_mono_us());
+    peer_shut(&ann);
+    peer_shut(&ben);
+    set_shut(&c);
+}
+
 static void test_bounds(void **state)
 {
     (void)state;
@@ -308,6 +367,8 @@ int main(void)
         cmocka_unit_test(test_leave_and_close_make_place),
         cmocka_unit_test(test_what_ends_on_its_own_is_forgotten),
         cmocka_unit_test(test_a_worker_that_works_is_measured),
+        cmocka_unit_test(test_a_room_on_three_workers),
+        cmocka_unit_test(test_a_branch_ends),
         cmocka_unit_test(test_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

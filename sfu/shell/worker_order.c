@@ -1,0 +1,145 @@
+#include "sfu/shell/worker_order.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+#include <utlist.h>
+
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+#include "sfu/shell/sfu_metrics.h"
+#include "sfu/shell/worker_private.h"
+#include "sfu/shell/worker_relay.h"
+
+#define ORDER_ID (-1)
+
+/* ---- control's side ---- */
+
+/* Takes the order over, whatever happens. NULL: it could not be made. */
+static int give(struct worker *w, const struct worker_order *order)
+{
+    struct worker_order *o = malloc(sizeof *o);
+    if (!o) {
+        return ERR_NOMEM;
+    }
+    *o = *order;
+    o->frame.type = CONTROL_HELLO;
+    o->frame.id = ORDER_ID;
+    int err = worker_request(w, &o->frame);
+    if (err) {
+        free(o);
+    }
+    return err;
+}
+
+int worker_ask_inventory(struct worker *w, int64_t mark)
+{
+    struct worker_order order = {.type = WORKER_ORDER_INVENTORY, .mark = mark};
+    return give(w, &order);
+}
+
+int worker_link(struct worker *w, uint32_t link, struct relay_ring *in, struct relay_ring *out,
+                struct worker *peer)
+{
+    struct worker_order order = {
+        .type = WORKER_ORDER_LINK, .link = link, .in = in, .out = out, .peer = peer};
+    return give(w, &order);
+}
+
+int worker_share(struct worker *w, uint32_t link, const struct id *room, bool branch)
+{
+    struct worker_order order = {.type = WORKER_ORDER_SHARE, .link = link, .branch = branch};
+    order.frame.room = *room;
+    return give(w, &order);
+}
+
+int worker_unshare(struct worker *w, uint32_t link, const struct id *room)
+{
+    struct worker_order order = {.type = WORKER_ORDER_UNSHARE, .link = link};
+    order.frame.room = *room;
+    return give(w, &order);
+}
+
+int64_t worker_cpu_us(const struct worker *w)
+{
+    clockid_t clock;
+    struct timespec t;
+    if (pthread_getcpuclockid(w->thread, &clock) != 0 || clock_gettime(clock, &t) != 0) {
+        return 0;
+    }
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int worker_pin(struct worker *w, int cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)cpu, &set);
+    return pthread_setaffinity_np(w->thread, sizeof set, &set) == 0 ? OK : ERR_IO;
+}
+
+/* ---- the worker's side ---- */
+
+const struct worker_order *worker_order_of(const struct control_frame *f)
+{
+    bool is_order = f->type == CONTROL_HELLO && f->id == ORDER_ID;
+    return is_order ? (const struct worker_order *)(const void *)f : NULL;
+}
+
+static struct worker_inventory *take_stock(const struct worker *w, int64_t mark)
+{
+    const struct transport *t;
+    struct worker_inventory *inventory =
+        malloc(sizeof *inventory + w->n_transports * sizeof inventory->entry[0]);
+    if (!inventory) {
+        return NULL;
+    }
+    inventory->mark = mark;
+    inventory->n = 0;
+    DL_FOREACH(w->transports, t)
+    {
+        inventory->entry[inventory->n++] =
+            (struct worker_inventory_entry){.room = t->room, .participant = t->number};
+    }
+    return inventory;
+}
+
+static void tell_inventory(struct worker *w, int64_t mark)
+{
+    struct worker_inventory *inventory = take_stock(w, mark);
+    struct worker_report *r = malloc(sizeof *r);
+    if (!inventory || !r) {
+        free(inventory);
+        free(r);
+        return; /* control asks again */
+    }
+    *r = (struct worker_report){.inventory = inventory, .is_inventory = true};
+    if (mailbox_put(w->out, r)) {
+        sfu_count(SFU_CONTROL_DROPPED, 1);
+        worker_report_free(r);
+    }
+    w->o.on_report(w->o.arg);
+}
+
+void worker_obey(struct worker *w, const struct worker_order *order)
+{
+    int err = OK;
+    switch (order->type) {
+    case WORKER_ORDER_INVENTORY:
+        tell_inventory(w, order->mark);
+        break;
+    case WORKER_ORDER_LINK:
+        err = worker_relay_link(w, order->link, order->in, order->out, order->peer);
+        break;
+    case WORKER_ORDER_SHARE:
+        err = worker_relay_share(w, order->link, &order->frame.room, order->branch);
+        break;
+    case WORKER_ORDER_UNSHARE:
+        worker_relay_unshare(w, order->link, &order->frame.room);
+        break;
+    }
+    if (err) {
+        LOG_W("order_failed", "type=%d error=%s", order->type, err_name(err));
+    }
+}

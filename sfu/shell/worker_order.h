@@ -1,0 +1,65 @@
+/* What control asks of a worker of its own accord, not for signald: what it has, and with whom it
+ * shares rooms. Orders go through the same ring as requests, and are never answered by a frame. */
+#ifndef SOTTO_SFU_WORKER_ORDER_H
+#define SOTTO_SFU_WORKER_ORDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sfu/shell/relay_ring.h"
+#include "sfu/shell/worker.h"
+
+enum worker_order_type {
+    WORKER_ORDER_INVENTORY, /* mark */
+    WORKER_ORDER_LINK,      /* link, in, out, peer */
+    WORKER_ORDER_SHARE,     /* frame.room, link, branch */
+    WORKER_ORDER_UNSHARE,   /* frame.room, link */
+};
+
+struct worker_order {
+    struct control_frame
+        frame; /* first: of type hello with an id, which no request of signald is */
+    enum worker_order_type type;
+    int64_t mark;
+    uint32_t link;
+    struct relay_ring *in, *out; /* borrowed; they must outlive the worker */
+    struct worker *peer;         /* at the other end; to be woken */
+    bool branch;                 /* the room's home is at the other end */
+};
+
+struct worker_inventory_entry {
+    struct id room;
+    uint32_t participant; /* who has a transport here */
+};
+
+struct worker_inventory {
+    int64_t mark; /* of the question */
+    size_t n;
+    struct worker_inventory_entry entry[];
+};
+
+/* ---- control's side; all: ERR_LIMIT (the ring is full), ERR_NOMEM ---- */
+
+/* Asks for a report with .inventory; mark comes back in it. */
+int worker_ask_inventory(struct worker *w, int64_t mark);
+/* The worker reads `in` and writes `out`; peer is at the other end of both. Once a link. */
+int worker_link(struct worker *w, uint32_t link, struct relay_ring *in, struct relay_ring *out,
+                struct worker *peer);
+/* The room is shared over that link from now on; branch: its home is at the other end. */
+int worker_share(struct worker *w, uint32_t link, const struct id *room, bool branch);
+int worker_unshare(struct worker *w, uint32_t link, const struct id *room);
+
+/* CPU time that the worker's thread has used. */
+int64_t worker_cpu_us(const struct worker *w);
+/* Binds its thread to that CPU. ERR_IO. */
+int worker_pin(struct worker *w, int cpu);
+
+/* ---- the worker's side ---- */
+
+/* The order that a frame is, or NULL. */
+const struct worker_order *worker_order_of(const struct control_frame *f);
+/* Carries it out. */
+void worker_obey(struct worker *w, const struct worker_order *order);
+
+#endif
