@@ -8,7 +8,7 @@ const struct layers_era *layers_era_at(const struct layers *l, uint8_t stream, u
 {
     for (unsigned i = 0; i < l->n_eras; i++) {
         if (l->era[i].stream == stream && (int32_t)(ts - l->era[i].ts) >= 0) {
-            return &l->era[i];
+            return l->era[i].closed ? NULL : &l->era[i];
         }
     }
     return NULL;
@@ -48,7 +48,10 @@ void layers_reset(struct layers *l)
 static void leave(struct layers *l, const struct layers_track *t)
 {
     if (l->current >= 0) {
-        l->left[l->current] = t->stream[l->current].highest;
+        const struct layers_stream *s = &t->stream[l->current];
+        struct layers_era end = {.stream = (uint8_t)l->current, .closed = true, .ts = s->ts + 1};
+        l->left[l->current] = s->highest;
+        layers_begin_era(l, &end);
     }
     l->current = -1;
 }
@@ -142,6 +145,11 @@ static void judge_former(struct layers *l, const struct layers_packet *p, struct
     }
 }
 
+static uint8_t layer_of(const struct layers_packet *p)
+{
+    return p->dd ? p->dd->sid : p->info ? p->info->sid : 0;
+}
+
 static void skip(struct layers *l, const struct layers_packet *p, struct layers_verdict *v)
 {
     /* Between two packets of a picture that are left out, all are. */
@@ -152,6 +160,7 @@ static void skip(struct layers *l, const struct layers_packet *p, struct layers_
     if (!p->late) {
         l->skipped = p->ext_seq;
         l->skipped_ts = p->ts;
+        l->skipped_sid = layer_of(p);
     }
 }
 
@@ -184,7 +193,7 @@ static void judge(struct layers *l, const struct layers_packet *p, struct layers
         l->era[0].ts = p->ts;
         era = &l->era[0];
     }
-    if (era && has(era, p)) {
+    if (era && (has(era, p) || (p->dd && layers_dd_was_forwarded(l, p)))) {
         forward(l, era, p, v);
         if (p->dd) {
             layers_dd_forwarded(l, p);

@@ -93,6 +93,7 @@ struct layers_target {
 /* What was selected from one timestamp of a stream on. */
 struct layers_era {
     uint8_t stream;
+    bool closed; /* nothing: the stream was left */
     uint8_t sid, tid;
     uint8_t decode_target; /* of the descriptor; LAYERS_NO_DD without */
     uint32_t ts;
@@ -111,7 +112,8 @@ struct layers {
     int64_t asked_us;
     int64_t waiting_us;  /* since when a wanted temporal layer is left out */
     int64_t skipped;     /* newest number left out, */
-    uint32_t skipped_ts; /* and its timestamp */
+    uint32_t skipped_ts; /* its timestamp, */
+    uint8_t skipped_sid; /* and its layer */
     int64_t frame_id;    /* descriptor: newest frame judged; 0: none */
     uint32_t complete;   /* descriptor: targets all of whose frames were forwarded, a bit each */
     uint64_t forwarded[LAYERS_FRAMES / 64];

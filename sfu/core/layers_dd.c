@@ -82,6 +82,11 @@ void layers_dd_forwarded(struct layers *l, const struct layers_packet *p)
     }
 }
 
+bool layers_dd_was_forwarded(const struct layers *l, const struct layers_packet *p)
+{
+    return was_forwarded(l, p->dd->frame_id);
+}
+
 static bool refers_to_forwarded(const struct layers *l, const struct dd_frame *f)
 {
     for (unsigned i = 0; i < f->n_fdiffs && i < DD_MAX_FDIFFS; i++) {

@@ -24,12 +24,13 @@ bool layers_svc_has(const struct layers_era *era, const struct layers_packet *p)
 enum layers_lack layers_svc_lacks(const struct layers *l, const struct layers_packet *p);
 
 /* layers_dd.c: the same by the dependency descriptor, which is there. _forwarded notes a frame of
- * which a packet was taken in. */
+ * which a packet was taken in; the others of it follow. */
 void layers_dd_enter(struct layers *l);
 void layers_dd_choose(struct layers *l, const struct layers_packet *p);
 bool layers_dd_has(const struct layers_era *era, const struct layers_packet *p);
 enum layers_lack layers_dd_lacks(const struct layers *l, const struct layers_packet *p);
 void layers_dd_forwarded(struct layers *l, const struct layers_packet *p);
+bool layers_dd_was_forwarded(const struct layers *l, const struct layers_packet *p);
 
 /* layers_simulcast.c: decoding can begin with this packet. */
 bool layers_is_key(const struct layers_packet *p);

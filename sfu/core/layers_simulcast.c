@@ -31,6 +31,8 @@ void layers_track_input(struct layers_track *t, struct layers_packet *p)
     }
     if (!p->late) {
         s->highest = p->ext_seq;
+    } else if (p->ts != s->ts && p->ext_seq >= s->picture_from) { /* of the picture before it */
+        s->picture_from = p->ext_seq + 1;
     }
     bool same = p->ts == s->ts && s->picture_from < p->ext_seq;
     p->from_seq = same ? s->picture_from : p->ext_seq;

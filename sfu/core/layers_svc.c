@@ -13,16 +13,19 @@ static uint8_t least(uint8_t a, uint8_t b)
     return a < b ? a : b;
 }
 
-/* One layer up, where this packet's frame allows it. */
-static void step_up(struct layers_era *next, const struct layers_target *target,
-                    const struct layers_packet *p, const struct codec_info *info)
+/* One layer up, where this packet's frame allows it and nothing of the frame was left out yet. */
+static void step_up(const struct layers *l, struct layers_era *next, const struct layers_packet *p,
+                    const struct codec_info *info)
 {
+    const struct layers_target *target = &l->target;
+    bool begun = l->skipped != INT64_MIN && l->skipped_ts == p->ts && l->skipped_sid == info->sid;
+
     if (p->new_picture && info->up_switch && info->tid == next->tid + 1 &&
         info->tid <= target->tid) {
         next->tid = info->tid;
     }
     if (info->sid == next->sid + 1 && info->sid <= target->sid && info->tid <= next->tid &&
-        !info->inter_picture) {
+        !info->inter_picture && !begun) {
         next->sid = info->sid;
     }
 }
@@ -43,7 +46,7 @@ void layers_svc_choose(struct layers *l, const struct layers_packet *p)
             next.sid = least(next.sid, l->target.sid);
             next.tid = least(next.tid, l->target.tid);
         }
-        step_up(&next, &l->target, p, info);
+        step_up(l, &next, p, info);
     }
     if (next.sid != l->era[0].sid || next.tid != l->era[0].tid) {
         next.ts = p->ts;
