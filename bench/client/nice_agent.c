@@ -326,14 +326,22 @@ static bool is_loopback(const struct nice_agent_options *o)
     return false;
 }
 
-/* libnice leaves the loopback out. A host that has nothing else is given it, and so is who asks a
- * server there: coturn on 127.0.0.1 doesn't answer the host's other addresses. */
-static void add_loopback(NiceAgent *agent, const struct nice_agent_options *o)
+/* IPv4 only, as our descriptions are: each further socket of an agent costs GLib two writes to its
+ * wake-up descriptor a packet, on all of them. libnice leaves the loopback out. A host that has
+ * nothing else is given it, and so is who asks a server there: coturn on 127.0.0.1 doesn't answer
+ * the host's other addresses. */
+static void add_addresses(NiceAgent *agent, const struct nice_agent_options *o)
 {
     GList *ips = nice_interfaces_get_local_ips(FALSE);
+    size_t n = 0;
     NiceAddress a;
+    for (GList *i = ips; i; i = i->next) {
+        nice_address_init(&a);
+        if (nice_address_set_from_string(&a, i->data) && nice_address_ip_version(&a) == 4)
+            n += nice_agent_add_local_address(agent, &a) ? 1 : 0;
+    }
     nice_address_init(&a);
-    if ((!ips || is_loopback(o)) && nice_address_set_from_string(&a, "127.0.0.1"))
+    if ((n == 0 || is_loopback(o)) && nice_address_set_from_string(&a, "127.0.0.1"))
         nice_agent_add_local_address(agent, &a);
     g_list_free_full(ips, g_free);
 }
@@ -345,7 +353,7 @@ static int start(struct nice_peer *p, const struct nice_agent_options *o)
         return ERR_NOMEM;
     g_object_set(p->agent, "controlling-mode", (gboolean)o->controlling, "upnp", FALSE, "ice-tcp",
                  FALSE, "force-relay", (gboolean)o->relay_only, NULL);
-    add_loopback(p->agent, o);
+    add_addresses(p->agent, o);
     p->stream = nice_agent_add_stream(p->agent, 1);
     g_signal_connect(p->agent, "candidate-gathering-done", G_CALLBACK(on_gathered), p);
     g_signal_connect(p->agent, "component-state-changed", G_CALLBACK(on_state), p);
