@@ -35,11 +35,11 @@ static int64_t hold_until(const struct worker *w, struct track *track, const str
  * each by what the step before has fetched (see fetch_ahead of the queue). */
 static void fetch_ahead(const struct forward *f, size_t i, size_t n)
 {
-    if (i + 4 < n) {
-        __builtin_prefetch(&f[i + 4].slot->subscriber->user);
+    if (i + 16 < n) {
+        __builtin_prefetch(&f[i + 16].slot->subscriber->user);
     }
-    if (i + 2 < n) {
-        __builtin_prefetch(f[i + 2].slot->subscriber->user);
+    if (i + 8 < n) {
+        __builtin_prefetch(f[i + 8].slot->subscriber->user);
     }
 }
 

@@ -224,7 +224,8 @@ void worker_check_peers(struct worker *w)
     struct transport *t, *tmp;
     DL_FOREACH_SAFE(w->transports, t, tmp)
     {
-        if (t->dtls && dtls_timeout_us(t->dtls) == 0) {
+        /* Once both are finished no flight waits for another (RFC 6347 section 4.2.4). */
+        if (!t->connected && t->dtls && dtls_timeout_us(t->dtls) == 0) {
             dtls_timeout(t->dtls);
             progress(w, t);
         }
