@@ -9,7 +9,7 @@
 /* UDP_SEGMENT or UDP_GRO, and an in6_pktinfo or, where ipv4_only, an in_pktinfo, which is smaller.
  * GRO's segment comes as an int. */
 union udp_control {
-    struct cmsghdr align;
+    size_t align; /* as struct cmsghdr, whose flexible array clang allows at an end only */
     uint8_t room[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
 };
 
