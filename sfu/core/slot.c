@@ -8,6 +8,7 @@
 
 #define OPUS_CLOCK 48000
 #define VP8_CLOCK  90000
+#define OUT_EXT    (RTP_HEADER_MIN + 4) /* of what we write, with one CSRC: the extension header */
 
 void slot_init(struct slot *s, struct subscriber *sub, enum sdp_kind kind, uint32_t index,
                uint32_t ssrc, uint32_t rtx_ssrc, uint64_t random)
@@ -49,7 +50,7 @@ bool slot_map(struct slot *s, const struct packet *k, struct rewritten *to)
         __builtin_prefetch((const char *)s->next + 64);
         __builtin_prefetch((const char *)s->next + 128);
     }
-    if (!s->accepted) {
+    if (!s->accepted || s->paused) {
         return false;
     }
     bool video = s->kind == SDP_VIDEO;
@@ -77,6 +78,16 @@ static void add_ext(struct rtp_out *o, uint8_t id, const uint8_t *data, size_t l
     }
 }
 
+/* Room for slot_stamp, always first. */
+static void reserve_stamp(const struct slot *s, struct rtp_out *o)
+{
+    static const uint8_t zero[3];
+    if (s->stamped) {
+        add_ext(o, s->ext.id[RTP_EXT_TRANSPORT_CC], zero, 2);
+        add_ext(o, s->ext.id[RTP_EXT_ABS_SEND_TIME], zero, 3);
+    }
+}
+
 /* Header extensions keep their data and get the ids that this subscriber agreed to. */
 static void describe(struct slot *s, struct packet *k, const struct rewritten *to, bool rtx,
                      struct rtp_out *o)
@@ -93,6 +104,7 @@ static void describe(struct slot *s, struct packet *k, const struct rewritten *t
     o->csrc[0] = k->csrc;
     o->rtx = rtx;
     o->osn = to->seq;
+    reserve_stamp(s, o);
     add_ext(o, s->ext.id[RTP_EXT_MID], (const uint8_t *)s->mid, s->mid_len);
     for (size_t i = 0; i < PACKET_PASSED; i++) {
         add_ext(o, s->ext.id[packet_passed_kind[i]], packet_data(k) + k->passed[i].off,
@@ -107,6 +119,51 @@ int slot_write_header(struct slot *s, struct packet *k, const struct rewritten *
     describe(s, k, to, rtx, &o);
     s->resent += rtx;
     return rtp_out_write(&o, dst, cap);
+}
+
+void slot_stamp(const struct slot *s, uint8_t *header, uint16_t transport_seq,
+                uint32_t abs_send_time)
+{
+    if (!s->stamped) {
+        return;
+    }
+    size_t head = header[OUT_EXT] == RTP_EXT_TWO_BYTE >> 8 ? 2 : 1;
+    uint8_t *at = header + OUT_EXT + 4 + head;
+    if (s->ext.id[RTP_EXT_TRANSPORT_CC]) {
+        at[0] = (uint8_t)(transport_seq >> 8);
+        at[1] = (uint8_t)transport_seq;
+        at += 2 + head;
+    }
+    if (s->ext.id[RTP_EXT_ABS_SEND_TIME]) {
+        at[0] = (uint8_t)(abs_send_time >> 16);
+        at[1] = (uint8_t)(abs_send_time >> 8);
+        at[2] = (uint8_t)abs_send_time;
+    }
+}
+
+int slot_write_padding(struct slot *s, uint8_t padding, uint8_t *dst, size_t cap,
+                       size_t *header_len)
+{
+    struct rtp_out o = {.padding = true,
+                        .pt = SDP_VP8_RTX_PT,
+                        .ts = s->last_ts,
+                        .ssrc = s->rtx_ssrc,
+                        .n_csrc = 1}; /* of nobody: slot_stamp knows where it writes by it */
+    if (!s->rtx || !s->last_us || padding == 0) {
+        return ERR_STATE;
+    }
+    reserve_stamp(s, &o);
+    add_ext(&o, s->ext.id[RTP_EXT_MID], (const uint8_t *)s->mid, s->mid_len);
+    o.seq = s->rtx_seq;
+    int n = rtp_out_write(&o, dst, cap);
+    if (n < 0 || padding > cap - (size_t)n) {
+        return ERR_TOO_LARGE;
+    }
+    s->rtx_seq++;
+    memset(dst + n, 0, padding);
+    dst[(size_t)n + padding - 1] = padding;
+    *header_len = (size_t)n;
+    return n + padding;
 }
 
 void slot_write_payload(const struct slot *s, struct packet *k, const struct rewritten *to,

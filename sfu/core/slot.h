@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "lib/proto/sdp_subscribe.h"
+#include "sfu/core/allocator.h"
 #include "sfu/core/rewriter.h"
 #include "sfu/core/srtp_writer.h"
 #include "sfu/core/track.h"
@@ -37,6 +38,8 @@ struct slot {
     bool accepted; /* by the answer */
     bool waiting;  /* for a keyframe */
     bool rtx;
+    bool paused;  /* by the allocator: nothing is sent */
+    bool stamped; /* headers have room for slot_stamp (subscriber_stamped) */
     uint8_t mid_len;
     char mid[8];
     struct srtp_stream stream, rtx_stream; /* rollover state, for the shell's writer */
@@ -50,9 +53,10 @@ struct slot {
     uint32_t rtx_ssrc;
     uint16_t rtx_seq;
     struct slot_wish wish;
-    uint32_t key;          /* who is in it, as the room's ranking knows him; 0: nobody */
-    uint8_t fraction_lost; /* of the last receiver report */
-    int64_t rtt_us;        /* -1: not known */
+    enum allocator_state state; /* why it is paused, if it is */
+    uint32_t key;               /* who is in it, as the room's ranking knows him; 0: nobody */
+    uint8_t fraction_lost;      /* of the last receiver report */
+    int64_t rtt_us;             /* -1: not known */
     uint64_t resent;
 };
 
@@ -70,6 +74,18 @@ bool slot_map(struct slot *s, const struct packet *k, struct rewritten *to);
  * left the slot meanwhile. */
 int slot_write_header(struct slot *s, struct packet *k, const struct rewritten *to, bool rtx,
                       uint8_t *dst, size_t cap);
+/* Writes the transport-wide number and abs-send-time (rtp_abs_send_time) into a header that this
+ * slot has written while `stamped`, as far as the answer agreed to them: they always stand first,
+ * so this costs next to nothing. Call it last of all, when the order and the moment of sending are
+ * known. */
+void slot_stamp(const struct slot *s, uint8_t *header, uint16_t transport_seq,
+                uint32_t abs_send_time);
+/* A probe: a packet without payload on the slot's RTX stream, with so many bytes of padding (1 to
+ * 255, RFC 3550 section 5.1); needs s->rtx. Returns its length and *header_len; ERR_STATE (no RTX,
+ * or nothing was sent yet), ERR_TOO_LARGE. Stamped and encrypted like a retransmission
+ * (rtx_stream). */
+int slot_write_padding(struct slot *s, uint8_t padding, uint8_t *dst, size_t cap,
+                       size_t *header_len);
 /* k->header.payload_len bytes at dst: the payload as this slot's receiver is to see it. */
 void slot_write_payload(const struct slot *s, struct packet *k, const struct rewritten *to,
                         uint8_t *dst);

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/proto/sdp_subscribe.h"
+#include "lib/proto/sdp_watch.h"
+#include "sfu/core/allocator.h"
 #include "sfu/core/slot.h"
 
 #define SUBSCRIBER_REPORT_US      1000000
@@ -46,6 +47,21 @@ struct slot *subscriber_audio(const struct subscriber *s, uint32_t i); /* i < n_
 struct slot *subscriber_video(const struct subscriber *s, uint32_t i); /* i < n_video */
 /* The slot that sends with this SSRC (media or RTX), or NULL. */
 struct slot *subscriber_slot(const struct subscriber *s, uint32_t ssrc);
+
+/* What a watcher's own offer said (WHEP): payload types, extensions and mids are his. Instead of
+ * subscriber_answered. */
+void subscriber_watched(struct subscriber *s, const struct sdp_watch *w);
+
+/* What each video slot could be sent and what is wanted of it, in slot order, for allocator_run:
+ * out has room for n_video. Returns n_video. Cheap enough for each 100 ms. */
+size_t subscriber_layers(const struct subscriber *s, struct allocator_slot *out, int64_t now_us);
+/* What the allocator chose, n_video choices in slot order: slots are switched or paused, keyframes
+ * asked for, slots_changed set where a viewer is to know of it. From the first call on the caller
+ * decides about this subscriber's video; before, max_height alone does. */
+void subscriber_apply(struct subscriber *s, const struct allocator_choice *choice, int64_t now_us);
+
+/* The shell will fill the transport-wide numbers of all slots (slot_stamp). */
+void subscriber_stamped(struct subscriber *s);
 
 /* A packet to be sent again by slot_write_rtx; borrowed from the track's cache. */
 struct resend {
