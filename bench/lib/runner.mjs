@@ -116,14 +116,19 @@ function variantsOf(scenario, options, pinned) {
     return alone ? scenario.variants.filter((v) => v.key === scenario.headline) : scenario.variants;
 }
 
-/** All measurements of a scenario in their order. */
+/**
+ * All measurements of a scenario in their order. The headline variant, whose figures are compared between runs, may be
+ * repeated more often than the others (`headlineRepeats`).
+ */
 export function jobsOf(scenario, options) {
     const { params, pinned } = paramsOf(scenario, options);
     const contenders = contendersOf(scenario, options.peers);
-    const repeats = options.repeats ?? (options.smoke ? 1 : scenario.repeats);
+    const every = options.repeats ?? (options.smoke ? 1 : scenario.repeats);
+    const repeats = Math.max(every, options.repeats ?? (options.smoke ? 1 : scenario.headlineRepeats ?? every));
     const jobs = [];
     for (let repeat = 0; repeat < repeats; repeat++) {
         for (const variant of variantsOf(scenario, options, pinned)) {
+            if (repeat >= every && variant?.key !== scenario.headline) continue;
             for (const contender of rotate(contenders, repeat)) {
                 jobs.push({ repeat, variant, contender, params: variantParams(params, variant, pinned, options.smoke ? scenario.smoke : {}) });
             }

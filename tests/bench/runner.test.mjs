@@ -87,6 +87,17 @@ test('variants are measured each, the headline gives the main figure; --smoke an
     assert.equal((await run(made, { set: { n: '7' } })).figures.ns, 70);
 });
 
+test('the headline may be repeated more often than the other variants', async () => {
+    const seen = [];
+    const made = scenario({ ours: (ctx) => seen.push(ctx.variant) && sample(ctx.params.n * 10 + ctx.repeat), floor: 50 }, {
+        variants: [{ key: 'n1', params: { n: 1 } }, { key: 'n20', params: { n: 20 } }], headline: 'n20', repeats: 1, headlineRepeats: 3,
+    });
+    const result = await run(made);
+    assert.deepEqual(seen, ['n1', 'n20', 'n20', 'n20']);
+    assert.equal(result.figures.ns, 201);
+    assert.deepEqual([result.variants[0].contenders.ours.of, result.variants[1].contenders.ours.of], [1, 3]);
+});
+
 test('after a crash nothing is left: no process, no folder, no deferred work undone', async () => {
     const seen = {};
     const crash = (ctx) => {
