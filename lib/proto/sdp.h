@@ -140,6 +140,9 @@ int64_t sdp_fmtp_int(const char *fmtp, const char *name, int64_t dflt);
 int sdp_fmtp_text(const char *fmtp, const char *name, char *out, size_t cap);
 /* Ids of the known header extensions of one m-line. */
 void sdp_ext_map(struct rtp_ext_map *out, const struct sdp_media *m);
+/* The first m-line that isn't rejected, which describes the BUNDLE's transport: one of port 0 says
+ * nothing of it (RFC 8843 section 7). NULL: there is none. */
+const struct sdp_media *sdp_first_used(const struct sdp *s);
 /* The m-line with this mid, or NULL. */
 const struct sdp_media *sdp_media_by_mid(const struct sdp *s, const char *mid);
 /* The m-line's own value or else the session's. */

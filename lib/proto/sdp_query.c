@@ -104,6 +104,16 @@ void sdp_ext_map(struct rtp_ext_map *out, const struct sdp_media *m)
     }
 }
 
+const struct sdp_media *sdp_first_used(const struct sdp *s)
+{
+    for (size_t i = 0; i < s->n_media; i++) {
+        if (s->media[i].port != 0) {
+            return &s->media[i];
+        }
+    }
+    return NULL;
+}
+
 const struct sdp_media *sdp_media_by_mid(const struct sdp *s, const char *mid)
 {
     for (size_t i = 0; i < s->n_media; i++) {

@@ -203,7 +203,7 @@ static int put_candidate(struct buf *out, const struct sdp_candidate *c)
 
 int sdpfrag_write(struct buf *out, const struct sdp *description)
 {
-    const struct sdp_media *m = description->n_media ? &description->media[0] : NULL;
+    const struct sdp_media *m = sdp_first_used(description);
     const char *ufrag = m ? sdp_ice_ufrag(description, m) : NULL;
     const char *pwd = m ? sdp_ice_pwd(description, m) : NULL;
     if (!ufrag || !pwd) {

@@ -34,8 +34,8 @@ struct sdpfrag {
 int sdpfrag_parse(struct sdpfrag *out, const char *text, size_t len);
 
 /* The fragment that answers an ICE restart: credentials and candidates of a description, by its
- * first m-line. Appends to out. ERR_INVALID when it has no credentials, ERR_TOO_LARGE, ERR_NOMEM.
- */
+ * first m-line that isn't rejected. Appends to out. ERR_INVALID when there is none or it has no
+ * credentials, ERR_TOO_LARGE, ERR_NOMEM. */
 int sdpfrag_write(struct buf *out, const struct sdp *description);
 
 /* An offer with other credentials and without the candidates of those it had: what the client would

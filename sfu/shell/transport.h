@@ -70,6 +70,7 @@ struct transport {
 
     void *worker; /* what dtls_send_fn's caller hands on */
     enum control_which which;
+    bool watches; /* a subscriber's who offered himself (WHEP) */
     struct id room;
     uint32_t number;
     uint64_t session_id, session_version;

@@ -2,14 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/crypto.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 #include "lib/proto/sdp_publish.h"
-#include "lib/proto/sdp_subscribe.h"
 #include "sfu/shell/worker_order.h"
-#include "sfu/shell/worker_private.h"
 #include "sfu/shell/worker_relay.h"
+#include "sfu/shell/worker_requests.h"
 
 #define SDP_ROOM ((size_t)256 * 1024) /* bound of an answer or offer that we write */
 
@@ -33,6 +31,10 @@ static void reply_error(struct worker *w, const struct control_frame *f, int err
     case ERR_WRONG_STATE:
         code = "conflict";
         break;
+    case ERR_LIMIT: /* no place for another; admission.h says that of a busy worker too */
+    case ERR_UNAVAILABLE:
+        code = "overloaded";
+        break;
     default:
         break;
     }
@@ -50,9 +52,9 @@ static void reply(struct worker *w, const struct control_frame *f, int err, stru
     }
 }
 
-/* ---- descriptions ---- */
+/* ---- transports ---- */
 
-static struct sdp_local describe(const struct worker *w, struct transport *t)
+struct sdp_local request_local(const struct worker *w, struct transport *t)
 {
     const struct ice_credentials *c = transport_local(t);
     struct sdp_local local = {.ice_ufrag = c->ufrag,
@@ -60,14 +62,15 @@ static struct sdp_local describe(const struct worker *w, struct transport *t)
                               .n_candidates = w->o.n_candidates,
                               .session_id = t->session_id,
                               .session_version = ++t->session_version,
-                              .cname = WORKER_CNAME};
+                              .cname = WORKER_CNAME,
+                              .codecs = WORKER_CODECS};
     memcpy(local.fingerprint, dtls_context_fingerprint(w->o.dtls), sizeof local.fingerprint);
     memcpy(local.candidate, w->o.candidate, sizeof local.candidate);
     return local;
 }
 
-static struct transport *find(const struct worker *w, const struct control_frame *f,
-                              enum control_which which)
+struct transport *request_find(const struct worker *w, const struct control_frame *f,
+                               enum control_which which)
 {
     const struct participant *p = router_find(w->router, &f->room, f->participant);
     if (!p) {
@@ -79,12 +82,10 @@ static struct transport *find(const struct worker *w, const struct control_frame
     return p->subscriber ? p->subscriber->user : NULL;
 }
 
-/* A new transport, which takes the place of the participant's former one of that kind only when
- * its description turns out well. */
-static int make_transport(struct worker *w, const struct control_frame *f, enum control_which which,
-                          struct transport **out)
+int request_transport(struct worker *w, const struct control_frame *f, enum control_which which,
+                      struct transport **out)
 {
-    bool replaces = find(w, f, which) != NULL;
+    bool replaces = request_find(w, f, which) != NULL;
     if (w->n_transports >= w->o.max_transports && !replaces) {
         return ERR_LIMIT;
     }
@@ -92,169 +93,17 @@ static int make_transport(struct worker *w, const struct control_frame *f, enum 
     return *out ? OK : ERR_NOMEM;
 }
 
-/* The former transport goes without a word; router_publish and router_subscribe have replaced what
- * it carried, or will. */
-static void drop_former(struct worker *w, struct transport *former)
+void request_replace(struct worker *w, struct transport *former, struct transport *t)
 {
     if (former) {
         former->publisher = NULL;
         former->subscriber = NULL;
         worker_remove(w, former, false);
     }
-}
-
-/* ---- publish ---- */
-
-/* The ICE and DTLS identity of an offer are those of a transport that we have: the same peer
- * connection speaks again (a track was added, say). */
-static bool is_same_peer(const struct transport *t, const struct sdp *offer)
-{
-    const struct sdp_media *m = offer->n_media ? &offer->media[0] : NULL;
-    uint8_t fingerprint[SDP_FINGERPRINT_LEN];
-    if (!t || t->lost || !t->has_remote || !m || !sdp_ice_ufrag(offer, m) ||
-        !sdp_ice_pwd(offer, m) || sdp_fingerprint_sha256(fingerprint, offer, m)) {
-        return false;
-    }
-    return strcmp(t->remote.ice_ufrag, sdp_ice_ufrag(offer, m)) == 0 &&
-           strcmp(t->remote.ice_pwd, sdp_ice_pwd(offer, m)) == 0 &&
-           memcmp(t->remote.fingerprint, fingerprint, sizeof fingerprint) == 0;
-}
-
-/* Answers an offer of the peer connection that t already is. */
-static int answer_again(struct worker *w, struct transport *t, const struct sdp *offer,
-                        struct buf *out)
-{
-    struct sdp_publish described;
-    struct sdp_local local = describe(w, t);
-    int err = sdp_answer_publish(out, &described, offer, &local);
-    if (err) {
-        return err;
-    }
-    if (memcmp(t->remote.fingerprint, described.remote.fingerprint, SDP_FINGERPRINT_LEN) != 0) {
-        return ERR_INVALID; /* another certificate is another peer */
-    }
-    err = router_republish(w->router, t->publisher, &described, w->now_us);
-    if (!err) {
-        transport_set_remote(t, &described.remote);
-    }
-    return err;
-}
-
-static int publish_anew(struct worker *w, const struct control_frame *f, const struct sdp *offer,
-                        struct buf *out)
-{
-    struct sdp_publish described;
-    struct publisher *publisher;
-    struct transport *t;
-    struct transport *former = find(w, f, CONTROL_WHICH_PUBLISH);
-    uint32_t random;
-    int err = make_transport(w, f, CONTROL_WHICH_PUBLISH, &t);
-    if (err) {
-        return err;
-    }
-    struct sdp_local local = describe(w, t);
-    random_bytes(&random, sizeof random);
-    err = sdp_answer_publish(out, &described, offer, &local);
-    if (!err) {
-        err = router_publish(w->router, &f->room, f->participant, &described, random, w->now_us,
-                             &publisher);
-    }
-    if (err) {
-        transport_free(w->table, t);
-        return err;
-    }
-    drop_former(w, former);
-    publisher->user = t;
-    t->publisher = publisher;
-    transport_set_remote(t, &described.remote);
     worker_add(w, t);
-    return OK;
 }
 
-static int handle_publish(struct worker *w, const struct control_frame *f, struct buf *out)
-{
-    struct sdp *offer;
-    int err = sdp_parse(&offer, f->sdp, strlen(f->sdp));
-    if (err) {
-        return err;
-    }
-    struct transport *t = find(w, f, CONTROL_WHICH_PUBLISH);
-    if (is_same_peer(t, offer)) {
-        err = answer_again(w, t, offer, out);
-    } else {
-        err = publish_anew(w, f, offer, out);
-    }
-    sdp_free(offer);
-    return err;
-}
-
-/* ---- subscribe ---- */
-
-static int offer_slots(struct worker *w, struct transport *t, const struct subscriber *s,
-                       struct buf *out)
-{
-    struct sdp_slots slots;
-    struct sdp_local local = describe(w, t);
-    subscriber_describe(s, &slots);
-    return sdp_offer_subscribe(out, &slots, &local);
-}
-
-static int handle_subscribe(struct worker *w, const struct control_frame *f, struct buf *out)
-{
-    struct transport *t;
-    struct subscriber *s;
-    struct transport *former = find(w, f, CONTROL_WHICH_SUBSCRIBE);
-    uint64_t random;
-    int err = make_transport(w, f, CONTROL_WHICH_SUBSCRIBE, &t);
-    if (err) {
-        return err;
-    }
-    random_bytes(&random, sizeof random);
-    err = router_subscribe(w->router, &f->room, f->participant, f->audio_slots, f->video_slots,
-                           random, w->now_us, &s);
-    if (err) {
-        transport_free(w->table, t);
-        return err;
-    }
-    drop_former(w, former);
-    s->user = t;
-    t->subscriber = s;
-    worker_add(w, t);
-    err = offer_slots(w, t, s, out);
-    if (err) {
-        worker_remove(w, t, false);
-    }
-    return err;
-}
-
-static int handle_answer(struct worker *w, const struct control_frame *f)
-{
-    struct transport *t = find(w, f, CONTROL_WHICH_SUBSCRIBE);
-    struct sdp_slots slots;
-    struct sdp *answer;
-    if (!t) {
-        return ERR_NOT_FOUND;
-    }
-    int err = sdp_parse(&answer, f->sdp, strlen(f->sdp));
-    if (err) {
-        return err;
-    }
-    struct sdp_subscribe *agreed = malloc(sizeof *agreed);
-    subscriber_describe(t->subscriber, &slots);
-    err = agreed ? sdp_read_answer(agreed, answer, &slots) : ERR_NOMEM;
-    if (!err && t->connected &&
-        memcmp(t->remote.fingerprint, agreed->remote.fingerprint, SDP_FINGERPRINT_LEN) != 0) {
-        err = ERR_INVALID;
-    }
-    if (!err) {
-        subscriber_answered(t->subscriber, agreed);
-        transport_set_remote(t, &agreed->remote);
-        worker_peer_ready(w, t);
-    }
-    free(agreed);
-    sdp_free(answer);
-    return err;
-}
+/* ---- views ---- */
 
 static int handle_view(struct worker *w, const struct control_frame *f)
 {
@@ -282,26 +131,12 @@ static int handle_view(struct worker *w, const struct control_frame *f)
 
 static int handle_restart(struct worker *w, const struct control_frame *f, struct buf *out)
 {
-    struct transport *t = find(w, f, f->which);
-    struct sdp *offer;
+    struct transport *t = request_find(w, f, f->which);
     if (!t || t->lost) {
         return ERR_NOT_FOUND;
     }
-    if (f->which == CONTROL_WHICH_SUBSCRIBE) {
-        transport_restart(w->table, t);
-        return offer_slots(w, t, t->subscriber, out);
-    }
-    if (!f->sdp) {
-        return ERR_INVALID;
-    }
-    int err = sdp_parse(&offer, f->sdp, strlen(f->sdp));
-    if (err) {
-        return err;
-    }
-    transport_restart(w->table, t);
-    err = answer_again(w, t, offer, out);
-    sdp_free(offer);
-    return err;
+    return f->which == CONTROL_WHICH_PUBLISH ? request_restart_publish(w, t, f->sdp, out)
+                                             : request_restart_subscribe(w, t, f->sdp, out);
 }
 
 static void leave(struct worker *w, const struct control_frame *f)
@@ -309,7 +144,7 @@ static void leave(struct worker *w, const struct control_frame *f)
     static const enum control_which both[] = {CONTROL_WHICH_PUBLISH, CONTROL_WHICH_SUBSCRIBE};
     for (int i = 0; i < 2; i++) {
         bool meant = !f->has_which || f->which == both[i];
-        struct transport *t = meant ? find(w, f, both[i]) : NULL;
+        struct transport *t = meant ? request_find(w, f, both[i]) : NULL;
         if (t) {
             worker_remove(w, t, false);
         }
@@ -337,13 +172,16 @@ static void handle_request(struct worker *w, const struct control_frame *f)
         worker_hello(w);
         break;
     case CONTROL_PUBLISH:
-        err = handle_publish(w, f, &sdp);
+        err = request_publish(w, f, &sdp);
         break;
     case CONTROL_SUBSCRIBE:
-        err = handle_subscribe(w, f, &sdp);
+        err = request_subscribe(w, f, &sdp);
+        break;
+    case CONTROL_WATCH:
+        err = request_watch(w, f, &sdp);
         break;
     case CONTROL_ANSWER:
-        err = handle_answer(w, f);
+        err = request_answer(w, f);
         break;
     case CONTROL_VIEW:
         err = handle_view(w, f);

@@ -113,7 +113,7 @@ static bool wants(const struct sdp_media *m, enum whip_kind kind)
 
 static bool read_credentials(struct sdpfrag *ice, const struct sdp *offer)
 {
-    const struct sdp_media *first = offer->n_media > 0 ? &offer->media[0] : NULL;
+    const struct sdp_media *first = sdp_first_used(offer);
     const char *ufrag = first != NULL ? sdp_ice_ufrag(offer, first) : NULL;
     const char *pwd = first != NULL ? sdp_ice_pwd(offer, first) : NULL;
     return ufrag != NULL && pwd != NULL && str_copy(ice->ufrag, sizeof(ice->ufrag), ufrag) == OK &&

@@ -168,6 +168,34 @@ static void answers_a_restart(void **state)
     sdp_free(s);
 }
 
+/* What a rejected m-line lacks: the credentials stand in the next one. */
+static void answers_by_the_first_line_in_use(void **state)
+{
+    static const char answer[] =
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 1\r\n"
+        "m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\n"
+        "m=video 7000 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\n" CREDS
+        "a=candidate:1 1 udp 2130706431 192.0.2.7 7000 typ host\r\na=rtpmap:96 VP8/90000\r\n";
+    static const char refused[] =
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" CREDS
+        "m=video 0 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\n";
+    struct sdp *s;
+    struct buf b;
+    (void)state;
+    buf_init(&b, 0);
+    assert_int_equal(sdp_parse(&s, answer, strlen(answer)), OK);
+    assert_int_equal(sdpfrag_write(&b, s), OK);
+    assert_string_equal(buf_cstr(&b),
+                        CREDS "m=video 9 RTP/AVP 0\r\na=mid:1\r\n"
+                              "a=candidate:1 1 udp 2130706431 192.0.2.7 7000 typ host\r\n"
+                              "a=end-of-candidates\r\n");
+    sdp_free(s);
+    assert_int_equal(sdp_parse(&s, refused, strlen(refused)), OK);
+    assert_int_equal(sdpfrag_write(&b, s), ERR_INVALID);
+    sdp_free(s);
+    buf_free(&b);
+}
+
 static void offers_anew(void **state)
 {
     static const char offer[] = "v=0\r\na=ice-ufrag:old1\na=ice-pwd:0123456789abcdefghijkl\r\n"
@@ -194,9 +222,13 @@ static void offers_anew(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trickle),          cmocka_unit_test(other_shapes),
-        cmocka_unit_test(refuses),          cmocka_unit_test(bounds),
-        cmocka_unit_test(every_truncation), cmocka_unit_test(answers_a_restart),
+        cmocka_unit_test(trickle),
+        cmocka_unit_test(other_shapes),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(bounds),
+        cmocka_unit_test(every_truncation),
+        cmocka_unit_test(answers_a_restart),
+        cmocka_unit_test(answers_by_the_first_line_in_use),
         cmocka_unit_test(offers_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
