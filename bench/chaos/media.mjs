@@ -258,7 +258,7 @@ class Group {
         const eps = inside.map((m) => m.subscribe);
         const rate = async () => {
             const before = await this.media.of(eps);
-            await sleep(400);
+            await sleep(400); // what is asked is how much comes in a stretch of time, so the time is the point
             const after = await this.media.of(eps);
             const share = (ep) => (after.get(ep)?.received?.media ?? 0) - (before.get(ep)?.received?.media ?? 0);
             return Math.min(...eps.map(share));

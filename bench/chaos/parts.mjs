@@ -114,7 +114,7 @@ export class Parts {
                     return;
                 } catch (error) {
                     if (n === 3) throw error;
-                    await sleep(500);
+                    await sleep(500); // between tries: nothing tells when the kernel has taken back what the last one held
                 }
             }
         });

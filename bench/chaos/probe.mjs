@@ -101,7 +101,7 @@ export class Probe {
                 this.last = error;
                 if (!(error instanceof Lost) && !(error instanceof Refused) && !(error instanceof Error)) throw error;
                 await this.tidy();
-                await sleep(100);
+                await sleep(100); // between rounds that fail: a round itself is the wait for what it means
             }
         }
         return null;

@@ -100,7 +100,7 @@ export async function settle(world, people) {
         }
         if (open.size === 0) return;
         for (const [callId, record] of open) if (record) await hangUpAll(world, callId, record, people);
-        await sleep(500);
+        await sleep(500); // between looks: the records say when a call has ended, and nobody tells of it
     }
 }
 

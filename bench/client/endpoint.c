@@ -132,6 +132,7 @@ void endpoint_free(struct endpoint *e)
     dtls_free(e->dtls);
     relay_free(e->relay);
     ice_lean_free(&e->ice);
+    ice_lean_free(&e->next);
     sdp_client_agreed_free(&e->agreed);
     free(e->pending_offer);
     endpoint_socket_close(e); /* frees the rest */

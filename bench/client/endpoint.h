@@ -70,6 +70,8 @@ struct endpoint_handler {
     void (*media)(void *arg, struct endpoint *e, enum media_kind kind, int64_t us,
                   int64_t since_us);
     void (*failed)(void *arg, struct endpoint *e, const char *why); /* once; it sends no more */
+    /* May be NULL. An ICE restart is through, so many microseconds after both descriptions. */
+    void (*restarted)(void *arg, struct endpoint *e, int64_t us);
 };
 
 /* ERR_NOMEM, ERR_IO (no socket), ERR_UNSUPPORTED. */
@@ -96,6 +98,16 @@ struct endpoint_raw {
     size_t n_receive;
 };
 int endpoint_start_raw(struct endpoint *e, const struct endpoint_raw *raw);
+
+/* A connected lean endpoint at a lite server goes on from another port, as a phone that changes its
+ * network does: what was under way to the former one is lost; the server learns the new one by a
+ * connectivity check, which is the first datagram from there, and media follows at once. ERR_STATE
+ * (not connected), ERR_UNSUPPORTED (another kind), ERR_IO. */
+int endpoint_move(struct endpoint *e);
+/* An ICE restart (RFC 8445 section 9) of such an endpoint: a description with new credentials by
+ * `local`. offer: the server's (of an endpoint that answered once), else NULL, and endpoint_remote
+ * is to be given its answer. Media goes on meanwhile. ERR_STATE also while one is under way. */
+int endpoint_restart(struct endpoint *e, const char *offer, size_t len);
 
 /* Sends from when it is connected (at once, if it is). Again: from a new beginning; ERR_INVALID (as
  * source_new) leaves what is being sent. */

@@ -76,6 +76,11 @@ struct endpoint {
     bool has_peer, is_connected_socket;
 
     struct ice_lean ice;
+    /* An ICE restart: its credentials, until the other end's description makes them those of ice.
+     */
+    struct ice_lean next;
+    enum { ENDPOINT_RESTART_NONE, ENDPOINT_RESTART_OFFERED, ENDPOINT_RESTART_CHECKING } restart;
+    int64_t restart_us;
     struct nice_peer *nice;
     char *pending_offer; /* to be answered when candidates are gathered */
     struct relay *relay;
@@ -124,6 +129,8 @@ void endpoint_candidates(const struct endpoint *e, char *out, size_t cap);
 /* ---- endpoint_udp.c ---- */
 int endpoint_socket_open(struct endpoint *e);
 void endpoint_socket_close(struct endpoint *e); /* frees the endpoint's memory in the end */
+/* Another port, and all else as before; ERR_IO leaves the socket as it is. */
+int endpoint_socket_renew(struct endpoint *e);
 /* From here on the socket hears and sends to e->peer only. */
 void endpoint_socket_connect(struct endpoint *e);
 void endpoint_transmit(struct endpoint *e, const uint8_t *data, size_t len);
@@ -134,6 +141,12 @@ uint64_t endpoint_socket_dropped(const struct endpoint *e);
 
 /* ---- endpoint_session.c ---- */
 int endpoint_nice_start(struct endpoint *e);
+int endpoint_local(struct endpoint *e, struct sdp_client_local *out, const char *ufrag,
+                   const char *pwd, const char *candidates);
+int endpoint_give_offer(struct endpoint *e, const char *ufrag, const char *pwd,
+                        const char *candidates);
+int endpoint_give_answer(struct endpoint *e, struct sdp_client_agreed *agreed, const char *sdp,
+                         size_t len, const char *ufrag, const char *pwd, const char *candidates);
 void endpoint_fail(struct endpoint *e, const char *why);
 void endpoint_stun(struct endpoint *e, const uint8_t *data, size_t len,
                    const struct sockaddr_in *from, int64_t now_us);
@@ -142,6 +155,12 @@ void endpoint_dtls(struct endpoint *e, const uint8_t *data, size_t len,
 /* What is due of ICE and DTLS, and when there will be more. */
 void endpoint_session_poll(struct endpoint *e, int64_t now_us);
 int64_t endpoint_session_deadline(const struct endpoint *e);
+
+/* ---- endpoint_again.c ---- */
+/* The answer to the offer of an ICE restart. */
+int endpoint_restart_remote(struct endpoint *e, const char *sdp, size_t len);
+/* The checks with the new credentials came through. */
+void endpoint_restarted(struct endpoint *e, int64_t now_us);
 
 /* ---- endpoint_media.c ---- */
 int endpoint_media_start(struct endpoint *e, const struct dtls_keys *keys, int64_t now_us);

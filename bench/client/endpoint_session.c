@@ -154,6 +154,8 @@ static void look_at_ice(struct endpoint *e, int64_t now_us)
         endpoint_fail(e, e->ice.why);
         return;
     }
+    if (e->ice.state == ICE_LEAN_CONNECTED && e->restart == ENDPOINT_RESTART_CHECKING)
+        endpoint_restarted(e, now_us);
     if (e->ice.state != ICE_LEAN_CONNECTED || e->is_connected_socket)
         return;
     const struct ice_lean_candidate *c = ice_lean_selected(&e->ice);
@@ -212,8 +214,8 @@ void endpoint_session_poll(struct endpoint *e, int64_t now_us)
 
 /* ---- descriptions ---- */
 
-static int local_of(struct endpoint *e, struct sdp_client_local *out, const char *ufrag,
-                    const char *pwd, const char *candidates)
+int endpoint_local(struct endpoint *e, struct sdp_client_local *out, const char *ufrag,
+                   const char *pwd, const char *candidates)
 {
     struct dtls_context *c = context_of(e);
     if (!c)
@@ -231,13 +233,13 @@ static int local_of(struct endpoint *e, struct sdp_client_local *out, const char
     return OK;
 }
 
-static int give_offer(struct endpoint *e, const char *ufrag, const char *pwd,
-                      const char *candidates)
+int endpoint_give_offer(struct endpoint *e, const char *ufrag, const char *pwd,
+                        const char *candidates)
 {
     struct sdp_client_local local;
     struct buf out;
     buf_init(&out, SDP_MAX_BYTES);
-    int r = local_of(e, &local, ufrag, pwd, candidates);
+    int r = endpoint_local(e, &local, ufrag, pwd, candidates);
     if (r == OK)
         r = sdp_client_offer(&out, &local);
     if (r == OK)
@@ -246,19 +248,17 @@ static int give_offer(struct endpoint *e, const char *ufrag, const char *pwd,
     return r;
 }
 
-static int give_answer(struct endpoint *e, const char *sdp, size_t len, const char *ufrag,
-                       const char *pwd, const char *candidates)
+int endpoint_give_answer(struct endpoint *e, struct sdp_client_agreed *agreed, const char *sdp,
+                         size_t len, const char *ufrag, const char *pwd, const char *candidates)
 {
     struct sdp_client_local local;
     struct buf out;
     buf_init(&out, 4 * SDP_MAX_BYTES);
-    int r = local_of(e, &local, ufrag, pwd, candidates);
+    int r = endpoint_local(e, &local, ufrag, pwd, candidates);
     if (r == OK)
-        r = sdp_client_answer(&out, &e->agreed, sdp, len, &local);
-    if (r == OK) {
-        e->described = true;
+        r = sdp_client_answer(&out, agreed, sdp, len, &local);
+    if (r == OK)
         e->handler.local(e->arg, e, "answer", buf_cstr(&out));
-    }
     buf_free(&out);
     return r;
 }
@@ -290,6 +290,7 @@ static int begin(struct endpoint *e, const char *sdp, size_t len, const struct e
 {
     struct sdp_client_agreed *a = &e->agreed;
     int64_t now = clock_mono_us();
+    e->described = true;
     e->answer_us = e->host->setup_us = now;
     e->state = ENDPOINT_CONNECTING;
     if (e->nice)
@@ -314,7 +315,7 @@ int endpoint_offer(struct endpoint *e)
     if (e->o.nice)
         return endpoint_nice_start(e);
     endpoint_candidates(e, candidates, sizeof candidates);
-    return give_offer(e, e->ice.ufrag, e->ice.pwd, candidates);
+    return endpoint_give_offer(e, e->ice.ufrag, e->ice.pwd, candidates);
 }
 
 int endpoint_answer(struct endpoint *e, const char *sdp, size_t len,
@@ -330,7 +331,7 @@ int endpoint_answer(struct endpoint *e, const char *sdp, size_t len,
         return e->pending_offer ? endpoint_nice_start(e) : ERR_NOMEM;
     }
     endpoint_candidates(e, candidates, sizeof candidates);
-    int r = give_answer(e, sdp, len, e->ice.ufrag, e->ice.pwd, candidates);
+    int r = endpoint_give_answer(e, &e->agreed, sdp, len, e->ice.ufrag, e->ice.pwd, candidates);
     return r == OK ? begin(e, sdp, len, link) : r;
 }
 
@@ -338,17 +339,16 @@ int endpoint_remote(struct endpoint *e, const char *sdp, size_t len,
                     const struct endpoint_link *link)
 {
     struct sdp_client_local local;
+    if (e->restart == ENDPOINT_RESTART_OFFERED)
+        return endpoint_restart_remote(e, sdp, len);
     if (e->state != ENDPOINT_NEW || !e->offerer || e->described)
         return ERR_STATE;
     if (e->o.nice && link && link->on)
         return ERR_UNSUPPORTED;
-    int r = local_of(e, &local, "", "", NULL);
+    int r = endpoint_local(e, &local, "", "", NULL);
     if (r == OK)
         r = sdp_client_read_answer(&e->agreed, sdp, len, &local);
-    if (r != OK)
-        return r;
-    e->described = true;
-    return begin(e, sdp, len, link);
+    return r == OK ? begin(e, sdp, len, link) : r;
 }
 
 /* ---- libnice's agent instead of the lean checks ---- */
@@ -359,11 +359,11 @@ static void nice_local(void *arg, const char *ufrag, const char *pwd, const char
     int r;
     if (e->pending_offer) {
         size_t len = strlen(e->pending_offer);
-        r = give_answer(e, e->pending_offer, len, ufrag, pwd, candidates);
+        r = endpoint_give_answer(e, &e->agreed, e->pending_offer, len, ufrag, pwd, candidates);
         if (r == OK)
             r = begin(e, e->pending_offer, len, NULL);
     } else {
-        r = give_offer(e, ufrag, pwd, candidates);
+        r = endpoint_give_offer(e, ufrag, pwd, candidates);
     }
     if (r != OK)
         endpoint_fail(e, "the description can't be answered");

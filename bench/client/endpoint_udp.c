@@ -1,6 +1,7 @@
 /* The sockets: one an endpoint, read by recvmmsg into buffers that all share. Datagrams that were
  * dropped for want of room are asked of the kernel by SO_MEMINFO, which costs nothing a packet. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sock_diag.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,28 +102,53 @@ static void on_readable(uv_poll_t *p, int status, int events)
     endpoint_schedule(e, now);
 }
 
-static int fd_open(struct endpoint *e)
+/* A bound socket with its buffers; -1: none is to be had. */
+static int bound(int *port, bool timed)
 {
     struct sockaddr_in a = {.sin_family = AF_INET};
     socklen_t len = sizeof a;
     int bytes = ENDPOINT_BUFFER, on = 1;
-    e->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (e->fd < 0 || bind(e->fd, (struct sockaddr *)&a, sizeof a) != 0 ||
-        getsockname(e->fd, (struct sockaddr *)&a, &len) != 0)
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (bind(fd, (struct sockaddr *)&a, sizeof a) != 0 ||
+        getsockname(fd, (struct sockaddr *)&a, &len) != 0) {
+        close(fd);
+        return -1;
+    }
+    *port = ntohs(a.sin_port);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    if (timed)
+        setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+    return fd;
+}
+
+int endpoint_socket_renew(struct endpoint *e)
+{
+    int port;
+    int fd = bound(&port, e->timed);
+    if (fd < 0)
         return ERR_IO;
-    e->port = ntohs(a.sin_port);
-    setsockopt(e->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-    setsockopt(e->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-    unsigned k = e->host->n_opened++;
-    e->timed = k < ENDPOINT_TIMED || k % 8 == 0;
-    if (e->timed)
-        setsockopt(e->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+    /* The number stays, so libuv's handle does too; stopped, it lets go of the former socket. */
+    uv_poll_stop(&e->poll);
+    int r = dup3(fd, e->fd, O_CLOEXEC);
+    close(fd);
+    if (r < 0 || uv_poll_start(&e->poll, UV_READABLE, on_readable) != 0)
+        return ERR_IO;
+    e->port = port;
+    e->dropped_before = 0;
+    e->is_connected_socket = false;
+    endpoint_socket_connect(e);
     return OK;
 }
 
 int endpoint_socket_open(struct endpoint *e)
 {
-    if (fd_open(e) != OK || uv_poll_init(loop_uv(e->host->loop), &e->poll, e->fd) != 0)
+    unsigned k = e->host->n_opened++;
+    e->timed = k < ENDPOINT_TIMED || k % 8 == 0;
+    e->fd = bound(&e->port, e->timed);
+    if (e->fd < 0 || uv_poll_init(loop_uv(e->host->loop), &e->poll, e->fd) != 0)
         return ERR_IO;
     e->poll_open = true;
     e->poll.data = e;

@@ -89,6 +89,16 @@ int ice_lean_remote(struct ice_lean *i, const char *ufrag, const char *pwd, bool
     return OK;
 }
 
+void ice_lean_moved(struct ice_lean *i, int64_t now_us)
+{
+    for (size_t k = 0; k < i->n; k++) {
+        bool in_use = i->state == ICE_LEAN_CONNECTED && (int)k == i->selected;
+        bool tried = i->state == ICE_LEAN_CHECKING && i->pair[k].next_us != INT64_MAX;
+        if (in_use || tried)
+            i->pair[k].next_us = now_us;
+    }
+}
+
 int64_t ice_lean_deadline(const struct ice_lean *i)
 {
     if (i->state == ICE_LEAN_CONNECTED)

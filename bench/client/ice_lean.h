@@ -60,6 +60,8 @@ void ice_lean_free(struct ice_lean *i);
 int ice_lean_remote(struct ice_lean *i, const char *ufrag, const char *pwd, bool remote_lite,
                     bool controlling, const struct ice_lean_candidate *candidates, size_t n,
                     int64_t now_us);
+/* Our address is another one: what is in use, or being tried, is checked at once. */
+void ice_lean_moved(struct ice_lean *i, int64_t now_us);
 /* When ice_lean_poll has something; INT64_MAX: never. */
 int64_t ice_lean_deadline(const struct ice_lean *i);
 /* One check to send to *to, 0: none. Call until 0; the state may change. */

@@ -153,6 +153,25 @@ export class Load extends EventEmitter {
         return (await this.#local('raw', ep, options)).port;
     }
 
+    /** The endpoint, connected to a lite server, goes on from another port; gives that. What was under way to the former one is lost. */
+    async move(ep) {
+        return (await this.#ask({ op: 'move', ep }, (e) => e.ev === 'moved' && e.ep === ep)).port;
+    }
+
+    /**
+     * An ICE restart: gives its offer, whose answer `remote` takes, or its answer to this offer. `restarted` is emitted when the
+     * checks with the new credentials are through; wait by `restarted(ep)`, called before.
+     * @returns {Promise<string>}
+     */
+    async restart(ep, sdp) {
+        return (await this.#local('restart', ep, sdp === undefined ? {} : { sdp })).sdp;
+    }
+
+    restarted(ep, ms = DEFAULT_MS) {
+        const failed = (e) => (e.ev === 'failed' && e.ep === ep ? new Error(`endpoint ${ep}: ${e.why}`) : false);
+        return this.#await(`the ICE restart of endpoint ${ep}`, (e) => failed(e) || (e.ev === 'restarted' && e.ep === ep), ms);
+    }
+
     /** These endpoints send from when they are connected. */
     send(eps, source = {}) {
         this.#send({ op: 'send', eps, source });

@@ -16,13 +16,13 @@ import { listTable, resultBlock } from './table.mjs';
 
 /** `make bench` is to end within this. */
 export const BUDGET_S = 40 * 60;
-const PACKAGES = ['janus', 'ejabberd', 'nginx-light', 'libvips-tools', 'coturn', 'postgresql', 'libsrtp2-1', 'libnice10', 'libwebsockets17', 'openssl'];
+export const PACKAGES = ['janus', 'ejabberd', 'nginx-light', 'libvips-tools', 'coturn', 'postgresql', 'libsrtp2-1', 'libnice10', 'libwebsockets17', 'openssl'];
 
 const out = (text) => process.stdout.write(`${text}\n`);
 const err = (text) => process.stderr.write(`${text}\n`);
 
 /** Builds the servers and the load programs unless a folder was named; returns the folder. */
-async function buildDir(options) {
+export async function buildDir(options) {
     if (options.build) {
         const dir = resolve(options.build);
         if (!existsSync(join(dir, 'bench'))) throw new BenchError(`${dir} has no bench programs`, `build them: ninja -C ${dir} bench_programs`);
@@ -35,7 +35,7 @@ async function buildDir(options) {
 }
 
 /** Everything but servers stays off the server's core. */
-function settle(cpus) {
+export function settle(cpus) {
     spawnSync('taskset', ['-a', '-pc', cpus.generator, String(process.pid)], { stdio: 'ignore' });
 }
 

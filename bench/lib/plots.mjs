@@ -182,6 +182,9 @@ function coloured(spec) {
     return walk(spec, null);
 }
 
+/** Plots whose names begin so belong to docs/bench/sfu.md (bench/sfu), and are not drawn or removed with the others. */
+export const SFU_PLOTS = 'forwarding-';
+
 /** All plots of a run: the standard ones, and what scenarios add by `plots(result)` under other names; each with its scenario. */
 export function plotsOf({ results }, scenarios = []) {
     const plots = [ratiosPlot(results)].filter(Boolean);
@@ -219,6 +222,6 @@ export async function drawAll(run, dir, scenarios = []) {
             process.stderr.write(`plot ${name} can't be drawn: ${error.message}\n`); // the others, and the page, are worth having
         }
     }
-    for (const f of readdirSync(dir)) if (f.endsWith('.svg') && !files.includes(join(dir, f))) rmSync(join(dir, f));
+    for (const f of readdirSync(dir)) if (f.endsWith('.svg') && !f.startsWith(SFU_PLOTS) && !files.includes(join(dir, f))) rmSync(join(dir, f));
     return files;
 }

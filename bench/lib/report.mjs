@@ -15,7 +15,7 @@ import { markdownTable, number, peerOf, percent, quantity, ratioText, titleOf } 
 
 export const PAGE = join(ROOT, 'docs/bench/results.md');
 
-const dateOf = (iso) => `${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC`;
+export const dateOf = (iso) => `${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC`;
 const anchor = (text) => text.toLowerCase().replace(/[^a-z0-9 -]/g, '').replaceAll(' ', '-');
 const heading = (r) => `${r.scenario}: ${r.title}`;
 const withUnit = ({ title, unit }) => (unit ? `${title} (${unit})` : title);
@@ -97,7 +97,8 @@ function variantTable(r, names) {
     return markdownTable(['variant', 'contender', ...used.map((k) => withUnit(r.described[k])), 'counts'], rows, { right: used.map((_, i) => i + 2) });
 }
 
-function section(r, run, plots) {
+/** The part of a page about one result: its table, variants, fairness and plots. */
+export function section(r, run, plots) {
     const names = Object.keys(r.contenders);
     const lines = [`### ${heading(r)}`, '', r.about, ''];
     if (r.waits_for) lines.push(`Ours waits for ${r.waits_for}; here is what the others do, measured as it will be.`, '');

@@ -117,14 +117,14 @@ export class JanusApi {
 /**
  * Starts Janus and the API to it.
  * @param {object} ctx
- * @param {{variant?: 'tuned'|'installed'}} [options]
+ * @param {{variant?: 'tuned'|'installed', profile?: 'gcm'|'cm'}} [options] profile: the one that the endpoints allow
  */
-export async function start(ctx, { variant = 'tuned' } = {}) {
+export async function start(ctx, { variant = 'tuned', profile = 'gcm' } = {}) {
     const server = await janus.start(ctx, { variant });
     let api;
     try {
         api = await JanusApi.open(server.url);
-        return await drive(server, api);
+        return await drive(server, api, profile);
     } catch (error) {
         api?.close();
         await server.stop();
@@ -132,7 +132,7 @@ export async function start(ctx, { variant = 'tuned' } = {}) {
     }
 }
 
-async function drive(server, api) {
+async function drive(server, api, profile) {
     const control = await api.attach();
     const rooms = new Map(); // name → promise of Janus's number
     const handles = new Map(); // endpoint → handle
@@ -158,13 +158,15 @@ async function drive(server, api) {
     };
 
     return {
+        api,
+        roomOf,
         name: server.variant === 'tuned' ? 'janus' : 'janus-installed',
         pids: server.pids,
         ports: server.ports,
 
         /** The endpoint publishes under its own number. Resolves when the answer was set. */
         async publish(load, ep, name, opts = {}) {
-            const [room, handle, sdp] = await Promise.all([roomOf(name), handleOf(ep), load.offer(ep, { audio: 1, video: 1, dir: 'sendonly', ice: 'lean', profile: 'gcm', ...opts.endpoint })]);
+            const [room, handle, sdp] = await Promise.all([roomOf(name), handleOf(ep), load.offer(ep, { audio: 1, video: 1, dir: 'sendonly', ice: 'lean', profile, ...opts.endpoint })]);
             const reply = await api.message(handle, { request: 'joinandconfigure', ptype: 'publisher', room, id: ep }, { type: 'offer', sdp: opts.link ? hidden(sdp) : sdp });
             await load.remote(ep, reply.sdp, opts.link ? { link: opts.link } : {});
         },
@@ -173,7 +175,7 @@ async function drive(server, api) {
         async subscribe(load, ep, name, { from, link, endpoint } = {}) {
             const [room, handle] = await Promise.all([roomOf(name), handleOf(ep), ...from.map((feed) => api.up(handles.get(feed)))]);
             const offer = await api.message(handle, { request: 'join', ptype: 'subscriber', room, streams: from.map((feed) => ({ feed })) });
-            const sdp = await load.answer(ep, offer.sdp, { ice: 'lean', profile: 'gcm', ...endpoint, ...(link ? { link } : {}) });
+            const sdp = await load.answer(ep, offer.sdp, { ice: 'lean', profile, ...endpoint, ...(link ? { link } : {}) });
             await api.message(handle, { request: 'start' }, { type: 'answer', sdp: link ? hidden(sdp) : sdp });
         },
 

@@ -15,7 +15,8 @@ const CONNECT_MS = 30_000;
 export async function startServer(contender, ctx) {
     const [kind, variant] = contender.split('-');
     const { start } = await import(`./sfu_${kind}.mjs`);
-    const driver = await start(ctx, kind === 'janus' ? { variant: variant ?? 'tuned' } : {});
+    const profile = ctx.params?.profile ? { profile: ctx.params.profile } : {};
+    const driver = await start(ctx, kind === 'janus' ? { variant: variant ?? 'tuned', ...profile } : profile);
     ctx.defer(() => driver.stop());
     return driver;
 }
@@ -156,13 +157,23 @@ export class Scene {
 
     /** Counters anew, the window, and what it gave. */
     async window(seconds) {
+        const before = await this.driver.losses?.();
         await this.load.mark();
         const cpu = cpuClock(this.driver.pids);
         await this.wait(seconds);
         const stats = await this.load.stats();
         const [cpu_s, rss] = [cpu(), rssOf(this.driver.pids)];
         const missing = await this.#missing(stats);
-        return { stats: await this.#proven(stats), cpu_s, rss, missing };
+        const inside = before && lossesSince(before, await this.driver.losses());
+        return { stats: await this.#proven(stats), cpu_s, rss, missing, inside };
+    }
+
+    /** These endpoints leave, and are no more. */
+    async part(eps) {
+        const gone = this.subscribers.filter((s) => eps.includes(s.ep));
+        this.subscribers = this.subscribers.filter((s) => !eps.includes(s.ep));
+        await Promise.all(gone.map(({ ep, room }) => this.driver.leave(this.load, ep, room)));
+        await this.load.close(eps);
     }
 
     /**
@@ -189,6 +200,10 @@ export class Scene {
         return short;
     }
 }
+
+/** What a server lost between two of its accounts, by where; nothing: {}. */
+export const lossesSince = (before, after) =>
+    Object.fromEntries(Object.entries(after).map(([where, n]) => [where, n - (before[where] ?? 0)]).filter(([, n]) => n > 0));
 
 /**
  * A server that leaves packets out and renumbers the rest shows no gap, so what came is counted against what was sent. A
@@ -222,7 +237,7 @@ export function faultsOf(stats, { endpoints, missing = 0, perfect = true }) {
 }
 
 /** A window as a sample of the frame; the unit is a packet that arrived at a subscriber. */
-export function sampleOf(scene, { stats, cpu_s, rss, missing }, { memory_per_unit_bytes, figures = {}, perfect = true } = {}) {
+export function sampleOf(scene, { stats, cpu_s, rss, missing, inside }, { memory_per_unit_bytes, figures = {}, perfect = true } = {}) {
     const { received, latency } = stats;
     const packets = received.packets;
     const window_s = stats.window_s;
@@ -244,6 +259,8 @@ export function sampleOf(scene, { stats, cpu_s, rss, missing }, { memory_per_uni
         latency_us: { video: latency },
         loss: received.lost / Math.max(1, received.expected),
         throughput: packets / window_s,
+        ...(inside && { inside }), // lost in the server, by where
+        lost_packets: received.lost + missing,
         valid: faults.length === 0,
         why: faults.join('; '),
     };

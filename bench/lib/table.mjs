@@ -64,7 +64,7 @@ export const percent = (share) => (Number.isFinite(share) ? `${(share * 100).toF
 /** "vs_janus_installed" → "janus-installed" */
 export const peerOf = (key) => key.replace(/^vs_/, '').replaceAll('_', '-');
 
-const TITLES = { janus: 'Janus, tuned', 'janus-installed': 'Janus, as installed', floor: 'the floor', vips: 'vipsthumbnail', 'coturn-installed': 'coturn, as installed', ours: 'Sotto' };
+const TITLES = { janus: 'Janus, tuned', 'janus-installed': 'Janus, as installed', 'janus-set': 'Janus, told the layer', floor: 'the floor', vips: 'vipsthumbnail', 'coturn-installed': 'coturn, as installed', ours: 'Sotto' };
 /** How a contender is called in sentences. */
 export const titleOf = (name) => TITLES[name] ?? name;
 

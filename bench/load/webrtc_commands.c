@@ -60,8 +60,19 @@ static void on_failed(void *arg, struct endpoint *e, const char *why)
     load_emit(event);
 }
 
-static const struct endpoint_handler handler = {
-    .local = on_local, .connected = on_connected, .media = on_media, .failed = on_failed};
+static void on_restarted(void *arg, struct endpoint *e, int64_t us)
+{
+    cJSON *event = item_event(arg, "restarted");
+    (void)e;
+    cJSON_AddNumberToObject(event, "ms", ms(us));
+    load_emit(event);
+}
+
+static const struct endpoint_handler handler = {.local = on_local,
+                                                .connected = on_connected,
+                                                .media = on_media,
+                                                .failed = on_failed,
+                                                .restarted = on_restarted};
 
 static bool make_room(struct load *l, uint32_t ep)
 {
@@ -242,6 +253,31 @@ static void op_receive(struct load *l, const cJSON *c, struct json_errors *e)
         each(l, "receive", c, e, receive_one, how);
 }
 
+static void op_move(struct load *l, const cJSON *c, struct json_errors *e)
+{
+    struct load_item *i = find(l, json_int(c, "ep", JSON_REQUIRED, 0, LOAD_MAX_EP, 0, e));
+    int r = i ? endpoint_move(i->e) : ERR_NOT_FOUND;
+    if (r != OK) {
+        load_error("move", "endpoint %d: %s", i ? (int)i->ep : -1, err_name(r));
+        return;
+    }
+    cJSON *event = item_event(i, "moved");
+    json_put_int(event, "port", endpoint_port(i->e));
+    load_emit(event);
+}
+
+/* With an sdp, the server's offer, the answer is told; without one our offer. */
+static void op_restart(struct load *l, const cJSON *c, struct json_errors *e)
+{
+    const char *sdp = json_str(c, "sdp", JSON_OPTIONAL, 1, 4 * SDP_MAX_BYTES, e);
+    struct load_item *i = find(l, json_int(c, "ep", JSON_REQUIRED, 0, LOAD_MAX_EP, 0, e));
+    if (e->n > 0)
+        return;
+    int r = i ? endpoint_restart(i->e, sdp, sdp ? strlen(sdp) : 0) : ERR_NOT_FOUND;
+    if (r != OK)
+        load_error("restart", "endpoint %d: %s", i ? (int)i->ep : -1, err_name(r));
+}
+
 static void op_mark(struct load *l, const cJSON *c, struct json_errors *e)
 {
     (void)c;
@@ -282,10 +318,10 @@ static const struct {
     void (*fn)(struct load *l, const cJSON *c, struct json_errors *e);
     bool needs_ep;
 } ops[] = {
-    {"offer", op_offer, true}, {"answer", op_answer, true}, {"remote", op_remote, true},
-    {"raw", op_raw, true},     {"send", op_send, false},    {"receive", op_receive, false},
-    {"mark", op_mark, false},  {"stats", op_stats, false},  {"close", op_close, false},
-    {"quit", op_quit, false},
+    {"offer", op_offer, true},  {"answer", op_answer, true},   {"remote", op_remote, true},
+    {"raw", op_raw, true},      {"send", op_send, false},      {"receive", op_receive, false},
+    {"move", op_move, true},    {"restart", op_restart, true}, {"mark", op_mark, false},
+    {"stats", op_stats, false}, {"close", op_close, false},    {"quit", op_quit, false},
 };
 
 static void run(struct load *l, const cJSON *c)

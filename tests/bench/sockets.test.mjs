@@ -152,6 +152,23 @@ test('churn: each call rings, is accepted, ends, and is in the database', async 
     await load.stop();
 });
 
+test('churn: pairs take turns, so that nobody calls again before all the others have', async () => {
+    await stack.db.sql('TRUNCATE calls CASCADE');
+    const load = await open('churn');
+    await load.opened();
+    const pairs = N / 2;
+    load.send({ op: 'calls', rate: 15, seconds: 2 });
+    const { calls } = await load.next('called');
+    assert.equal(calls.ended, 3 * pairs);
+    const order = (await stack.db.sql('SELECT initiator_id FROM calls ORDER BY started_at, id')).map(([id]) => id);
+    for (let round = 0; round < 3; round++) {
+        const called = order.slice(round * pairs, (round + 1) * pairs);
+        assert.deepEqual([...called].sort(), [...order.slice(0, pairs)].sort(), `round ${round + 1}: each pair once`);
+        assert.equal(new Set(called).size, pairs);
+    }
+    await load.stop();
+});
+
 test('login: answers are counted by their status, and connections are kept', async () => {
     const answer = await fetch(`${stack.servers[0].url}/v1/auth/register`, {
         method: 'POST',

@@ -38,7 +38,7 @@ export function turn() {
         });
         for (let i = 0; i < DATAGRAMS; i++) {
             x.send(y.relayed, Buffer.concat([tag, Buffer.alloc(1000, i)]));
-            await sleep(20);
+            await sleep(20); // the pace of a voice: datagrams all at once would measure socket buffers
         }
         await poll(() => received === DATAGRAMS, 1500);
         const given = await Promise.all([x.close(), y.close()]);

@@ -1,0 +1,269 @@
+// One sfud under load for a long time, while people join and leave, change their address, and restart ICE: is anything lost,
+// does anything grow, is anything left behind?
+import { setTimeout as sleep } from 'node:timers/promises';
+import { rssOf, until } from './proc.mjs';
+import { SOURCE, Scene, cpuClock, lossesSince } from './sfu_load.mjs';
+
+/** People on stages only send or only watch; in the meeting everybody does both. */
+const STAGES = ['stage 1', 'stage 2', 'stage 3'];
+const MEETING = { room: 'meeting', people: 6 };
+const STEP = 24;
+const MOST = 2400;
+/** Of one core: beyond that the load client is what gives way. */
+const GENERATOR_MOST = 0.8;
+/** What the server hears of those who just left: their last reports, from addresses that it forgot. No loss. */
+const AFTERWORDS = /unknown_address/;
+
+/** Numbers from a seed: `next()` in [0, 1). */
+export function dice(seed) {
+    let state = seed >>> 0 || 1;
+    const next = () => {
+        state ^= state << 13;
+        state ^= state >>> 17;
+        state ^= state << 5;
+        state >>>= 0;
+        return state / 2 ** 32;
+    };
+    return { next, pick: (list) => list[Math.floor(next() * list.length)], wait: (mean) => -Math.log(1 - next()) * mean };
+}
+
+/** What happens, and how often of a hundred. A leave and a join go together, so that the load and what it needs stay the same. */
+const OPS = [['swap', 40], ['move', 30], ['restart', 25], ['person', 5]];
+
+/** The next thing to happen. */
+export function pickOp(random) {
+    let n = random.next() * OPS.reduce((sum, [, share]) => sum + share, 0);
+    return OPS.find(([, share]) => (n -= share) < 0)?.[0] ?? 'swap';
+}
+
+/** Bytes a second that a line through the samples rises, least squares; samples: [{s, bytes}]. */
+export function slopeOf(samples) {
+    const n = samples.length;
+    const mean = (read) => samples.reduce((sum, it) => sum + read(it), 0) / n;
+    const [ms, mb] = [mean((it) => it.s), mean((it) => it.bytes)];
+    const over = samples.reduce((sum, it) => sum + (it.s - ms) * (it.bytes - mb), 0);
+    const under = samples.reduce((sum, it) => sum + (it.s - ms) ** 2, 0);
+    return under > 0 ? over / under : 0;
+}
+
+/** Is the memory flat? The first fifth is the run's beginning and isn't judged. */
+export function memoryVerdict(samples, seconds) {
+    const rest = samples.filter((it) => it.s >= seconds / 5);
+    if (rest.length < 5) return { judged: false, text: 'too short a run to judge memory' };
+    const rise = slopeOf(rest) * (rest.at(-1).s - rest[0].s);
+    const allowed = Math.max(2 ** 20, 0.03 * rest[0].bytes);
+    const mib = (bytes) => (bytes / 2 ** 20).toFixed(2);
+    return { judged: true, flat: rise <= allowed, rise, text: `${mib(rest[0].bytes)} MiB → ${mib(rest.at(-1).bytes)} MiB, the line through ${rest.length} samples rises ${mib(rise)} MiB (at most ${mib(allowed)})` };
+}
+
+/**
+ * What came since the last account, and gaps that nobody who moved explains.
+ * @param {object[]} endpoints as the load client tells them
+ * @param {Set<number>} moved who changed their address in this period or the one before
+ * @param {Map<number, object>} before what was told of each the last time; brought up to date
+ */
+export function gapsOf(endpoints, moved, before) {
+    const out = { gaps: [], packets: 0, excused: 0, dropped: 0, wrong: 0 };
+    for (const { ep, received: r, dropped } of endpoints) {
+        if (!r) continue;
+        const now = { missing: r.lost + r.repaired, wrong: r.bad_tag + r.bad_payload, packets: r.packets, dropped };
+        const was = before.get(ep) ?? { missing: 0, wrong: 0, packets: 0, dropped: 0 };
+        before.set(ep, now);
+        const missing = now.missing - was.missing;
+        const full = Math.max(0, now.dropped - was.dropped); // a new socket counts from 0
+        out.wrong += now.wrong - was.wrong;
+        out.packets += now.packets - was.packets;
+        out.dropped += full;
+        if (missing > 0 && (moved.has(ep) || full > 0)) out.excused += missing;
+        else if (missing > 0) out.gaps.push({ ep, missing });
+    }
+    return out;
+}
+
+export class Endurance {
+    counts = { swap: 0, move: 0, restart: 0, person: 0 };
+    faults = [];
+    memory = [];
+    gaps = 0;
+    packets = 0;
+    excused = 0;
+    dropped = 0;
+    wrong = 0;
+    #moved = [new Set(), new Set()]; // in this period, in the one before
+    #busy = new Set(); // endpoints with whom something is being done
+    #under = new Set(); // what is under way
+    #before = new Map();
+
+    constructor(ctx, options) {
+        Object.assign(this, { ctx, options, random: dice(options.seed) });
+    }
+
+    fault(text) {
+        if (this.faults.length < 50) this.faults.push(text);
+    }
+
+    /** Server, load client, everybody there, and as many watchers as make the load. */
+    async open() {
+        const scene = (this.scene = await Scene.open('ours', this.ctx));
+        for (const room of STAGES) await scene.publish(room, 1);
+        await scene.publish(MEETING.room, MEETING.people);
+        await scene.meet(MEETING.room);
+        this.people = new Map(scene.publishers.get(MEETING.room).map((ep) => [ep, scene.subscribers.find((s) => s.room === MEETING.room && !s.from.includes(ep)).ep]));
+        await scene.send(SOURCE);
+        for (let n = 0; n < MOST; n += STEP) {
+            await Promise.all(STAGES.map((room) => scene.subscribe(room, STEP / STAGES.length)));
+            const { server, generator } = await this.#load(1);
+            this.ctx.step(`${scene.subscribers.length} watch: the server's core is ${(100 * server).toFixed(0)} % busy, the generator's ${(100 * generator).toFixed(0)} %`);
+            if (generator > GENERATOR_MOST) this.limited = true;
+            if (server >= this.options.load || generator > GENERATOR_MOST) break;
+        }
+        await scene.flowing(30_000);
+        scene.load.on('failed', ({ ep, why }) => this.fault(`endpoint ${ep} failed: ${why}`));
+    }
+
+    async #load(seconds) {
+        const { load, driver } = this.scene;
+        await load.mark();
+        const cpu = cpuClock(driver.pids);
+        await this.scene.wait(seconds);
+        const stats = await load.stats();
+        return { server: cpu() / stats.window_s, generator: stats.cpu_s / stats.window_s };
+    }
+
+    /** Runs for the time; gives the account. */
+    async run() {
+        const { driver, load } = this.scene;
+        const { seconds, period } = this.options;
+        await this.scene.wait(2); // what joining lost is settled
+        this.before = await driver.losses();
+        const started = Date.now();
+        const end = started + seconds * 1000;
+        await load.mark();
+        this.#cpu = cpuClock(driver.pids);
+        const ops = this.#happenings(end);
+        ops.catch(() => {}); // awaited below, but for an interruption
+        while (Date.now() < end) {
+            await sleep(Math.min(period * 1000, Math.max(1, end - Date.now())), undefined, { signal: this.ctx.signal });
+            await this.#look((Date.now() - started) / 1000);
+        }
+        await ops;
+        await Promise.all(this.#under);
+        await this.scene.wait(2); // what is missing now is settled
+        await this.#look((Date.now() - started) / 1000);
+        this.seconds = (Date.now() - started) / 1000;
+        this.load = this.#cpu() / this.seconds;
+    }
+    #cpu;
+
+    /** A period's account. */
+    async #look(s) {
+        const stats = await this.scene.load.stats({ eps: true });
+        const { gaps, packets, excused, dropped, wrong } = gapsOf(stats.endpoints, new Set([...this.#moved[0], ...this.#moved[1]]), this.#before);
+        this.#moved = [new Set(), this.#moved[0]];
+        for (const { ep, missing } of gaps) this.fault(`${missing} packets missing at endpoint ${ep}, which had not moved, ${s.toFixed(0)} s into the run`);
+        this.gaps += gaps.reduce((sum, g) => sum + g.missing, 0);
+        this.packets += packets;
+        this.excused += excused;
+        this.dropped += dropped;
+        this.wrong += wrong;
+        this.memory.push({ s, bytes: rssOf(this.scene.driver.pids) });
+        const done = Object.entries(this.counts).map(([what, n]) => `${n} ${what}s`).join(', ');
+        this.ctx.step(`${s.toFixed(0)} of ${this.options.seconds} s: ${done}; ${this.packets} packets, ${this.gaps} missing; ${(this.memory.at(-1).bytes / 2 ** 20).toFixed(1)} MiB`);
+    }
+
+    async #happenings(end) {
+        while (Date.now() < end) {
+            await sleep(Math.min(this.random.wait(60_000 / this.options.rate), Math.max(1, end - Date.now())), undefined, { signal: this.ctx.signal });
+            if (Date.now() >= end) return;
+            const what = pickOp(this.random);
+            const one = this.#happen(what).then(
+                () => this.counts[what]++,
+                (error) => this.fault(`${what}: ${error.message.split('\n')[0]}`),
+            ).finally(() => this.#under.delete(one));
+            this.#under.add(one);
+        }
+    }
+
+    /** An endpoint of these with whom nothing else is being done, for as long as `fn` takes. */
+    async #with(eps, fn) {
+        const ep = this.random.pick(eps.filter((it) => !this.#busy.has(it)));
+        if (ep === undefined) return;
+        this.#busy.add(ep);
+        try {
+            await fn(ep);
+        } finally {
+            this.#busy.delete(ep);
+        }
+    }
+
+    #happen(what) {
+        const { scene } = this;
+        const watchers = scene.subscribers.filter((s) => s.room !== MEETING.room);
+        const all = scene.all;
+        if (what === 'swap') return this.#with(watchers.map((s) => s.ep), (ep) => this.#swap(ep, watchers.find((s) => s.ep === ep).room));
+        if (what === 'move') return this.#with(all, (ep) => this.#move(ep));
+        if (what === 'restart') return this.#with(all, (ep) => this.#restart(ep));
+        return this.#with([...this.people.keys()], (ep) => this.#person(ep));
+    }
+
+    /** One leaves, another joins. */
+    async #swap(ep, room) {
+        await this.scene.part([ep]);
+        await this.scene.subscribe(room, 1);
+    }
+
+    async #move(ep) {
+        this.#moved[0].add(ep);
+        await this.scene.load.move(ep);
+        this.#moved[0].add(ep); // the period may have ended meanwhile
+    }
+
+    #restart(ep) {
+        const { scene } = this;
+        const room = [...scene.publishers].find(([, eps]) => eps.includes(ep))?.[0];
+        const subscription = scene.subscribers.find((s) => s.ep === ep);
+        if (!room && !subscription) return undefined; // left meanwhile
+        const member = [...this.people].find(([, watches]) => watches === ep)?.[0] ?? ep;
+        return scene.driver.restart(scene.load, ep, room ?? subscription.room, { which: room ? 'publish' : 'subscribe', member });
+    }
+
+    /** Somebody leaves the meeting with both of his connections, and another comes. */
+    async #person(ep) {
+        const { scene, people } = this;
+        const watches = people.get(ep);
+        if (this.#busy.has(watches)) return;
+        this.#busy.add(watches);
+        people.delete(ep);
+        scene.publishers.set(MEETING.room, scene.publishers.get(MEETING.room).filter((it) => it !== ep));
+        scene.subscribers = scene.subscribers.filter((s) => s.ep !== watches);
+        await scene.driver.leave(scene.load, ep, MEETING.room);
+        await scene.load.close([ep, watches]);
+        this.#busy.delete(watches);
+        await scene.publish(MEETING.room, 1);
+        const newcomer = scene.publishers.get(MEETING.room).at(-1);
+        const viewer = scene.number();
+        await scene.join(MEETING.room, viewer, { member: newcomer, from: [...people.keys()] });
+        await scene.load.connected(viewer, 30_000);
+        people.set(newcomer, viewer);
+        await scene.load.send([newcomer], SOURCE);
+    }
+
+    /** Everybody leaves; then the books. */
+    async close({ judgeMemory }) {
+        const { scene } = this;
+        const inside = Object.entries(lossesSince(this.before, await scene.driver.losses()));
+        for (const [where, n] of inside.filter(([it]) => !AFTERWORDS.test(it))) this.fault(`lost in the server: ${n} by ${where}`);
+        if (this.wrong > 0) this.fault(`${this.wrong} packets that were not what was sent`);
+        this.ctx.step('everybody leaves');
+        for (const [room, eps] of scene.publishers) for (const ep of eps) await scene.driver.leave(scene.load, ep, room);
+        await scene.part(scene.subscribers.map((s) => s.ep));
+        const left = await until('the server is empty', async () => {
+            const { rooms, transports } = await scene.driver.stats();
+            return rooms + transports === 0 && { rooms, transports };
+        }, 10_000).catch(() => scene.driver.stats());
+        if (left.rooms + left.transports > 0) this.fault(`left behind: ${left.rooms} rooms, ${left.transports} transports`);
+        const memory = memoryVerdict(this.memory, this.options.seconds);
+        if (judgeMemory && memory.judged && !memory.flat) this.fault(`memory grows: ${memory.text}`);
+        return { left, memory: memory.text, inside: Object.fromEntries(inside) };
+    }
+}
