@@ -52,6 +52,11 @@ static void publish(struct bwe *b, int64_t now_us)
     b->target_bps = (int64_t)limited(bps, b->min_bps, b->max_bps);
 }
 
+static void note_probing(struct bwe *b)
+{
+    b->probing = probe_wants(&b->probe, 0).again_us != INT64_MAX;
+}
+
 void bwe_init(struct bwe *b, const struct bwe_config *cfg, int64_t now_us)
 {
     memset(b, 0, sizeof *b);
@@ -72,8 +77,12 @@ void bwe_init(struct bwe *b, const struct bwe_config *cfg, int64_t now_us)
 
 uint16_t bwe_on_sent(struct bwe *b, size_t bytes, enum bwe_kind kind, int64_t now_us)
 {
-    uint8_t cluster = probe_on_sent(&b->probe, bytes, now_us);
+    uint8_t cluster = 0;
 
+    if (b->probing) {
+        cluster = probe_on_sent(&b->probe, bytes, now_us);
+        note_probing(b);
+    }
     if (b->unanswered_us == 0) {
         b->unanswered_us = now_us;
     }
@@ -236,6 +245,7 @@ size_t bwe_on_feedback(struct bwe *b, const struct twcc_feedback *fb, const stru
     b->feedback_us = now_us;
     b->stats.feedbacks++;
     conclude(b, newest_sent_us, now_us);
+    note_probing(b);
     return taken;
 }
 
@@ -299,6 +309,7 @@ int64_t bwe_tick(struct bwe *b, int64_t now_us)
     struct probe_state s = probing(b, now_us);
     if (b->history.next > 1) { /* probes are padding of a stream: not before it has begun */
         probe_tick(&b->probe, &s, now_us);
+        note_probing(b);
     }
     int64_t probe_us = probe_deadline(&b->probe, &s);
     if (probe_us != INT64_MAX) {
@@ -310,5 +321,5 @@ int64_t bwe_tick(struct bwe *b, int64_t now_us)
 
 struct probe_want bwe_probe_wants(const struct bwe *b, int64_t now_us)
 {
-    return probe_wants(&b->probe, now_us);
+    return b->probing ? probe_wants(&b->probe, now_us) : (struct probe_want){.again_us = INT64_MAX};
 }

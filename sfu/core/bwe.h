@@ -40,7 +40,12 @@ struct bwe_stats {
 };
 
 struct bwe {
+    /* what each packet touches */
+    uint64_t media_bytes;  /* since idle_us */
+    int64_t unanswered_us; /* the oldest sending without feedback since; 0: none */
+    bool probing;          /* a cluster is being sent */
     struct send_history history;
+
     struct bwe_acked acked;
     struct bwe_delay delay;
     struct bwe_rate rate;
@@ -52,11 +57,9 @@ struct bwe {
     int64_t target_bps;
     int64_t rtt_us; /* smoothed; 0: not known */
     /* feedback */
-    int64_t reference_us;  /* receiver's time of the newest, unwrapped */
-    int64_t feedback_us;   /* when it came; INT64_MIN: never */
-    int64_t unanswered_us; /* the oldest sending without feedback since; 0: none */
+    int64_t reference_us; /* receiver's time of the newest, unwrapped */
+    int64_t feedback_us;  /* when it came; INT64_MIN: never */
     /* use of the estimate */
-    uint64_t media_bytes; /* since idle_us */
     int64_t idle_us;
     double idle_bits; /* what could have been sent and was not */
     bool application_limited;

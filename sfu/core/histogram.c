@@ -21,6 +21,15 @@ static uint64_t upper(size_t bucket)
     return ((bucket - (shift << HISTOGRAM_STEP_BITS) + 1) << shift) - 1;
 }
 
+uint64_t histogram_below(const struct histogram *h, uint64_t limit)
+{
+    uint64_t n = 0;
+    for (size_t i = 0, end = histogram_bucket(limit); i < end; i++) {
+        n += h->bucket[i];
+    }
+    return n;
+}
+
 void histogram_merge(struct histogram *to, const struct histogram *from)
 {
     to->count += from->count;

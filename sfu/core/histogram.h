@@ -39,6 +39,19 @@ static inline void histogram_record(struct histogram *h, int64_t value)
     h->bucket[histogram_bucket(v)]++;
 }
 
+/* The same n times. */
+static inline void histogram_record_n(struct histogram *h, int64_t value, uint64_t n)
+{
+    uint64_t v = value > 0 ? (uint64_t)value : 0;
+    h->count += n;
+    h->sum += v * n;
+    h->max = v > h->max ? v : h->max;
+    h->bucket[histogram_bucket(v)] += n;
+}
+
+/* How many of them were below `limit`, which must be where a bucket begins (a power of two, or half
+ * as much again). */
+uint64_t histogram_below(const struct histogram *h, uint64_t limit);
 /* Adds `from` to `to`. */
 void histogram_merge(struct histogram *to, const struct histogram *from);
 /* What was recorded since `before`, an earlier copy of the same histogram; max stays that of all

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define PACER_FACTOR       2.5    /* times the estimate, as libwebrtc paces */
-#define PACER_BURST_US     40000  /* of the rate, that may leave as one train */
+#define PACER_BURST_US     40000  /* of the rate, that may leave as one train: 100 ms of the link */
 #define PACER_RTX_BURST_US 80000  /* the same for retransmissions: they pass video that waits */
 #define PACER_DEBT_US      500000 /* no more than this is owed */
 #define PACER_QUEUE_US     250000 /* no packet waits longer: the rate rises to what that takes */
@@ -48,15 +48,16 @@ void pacer_queued(struct pacer *p, size_t bytes, int64_t oldest_us, int64_t now_
 /* When the queue has a budget again; INT64_MAX when nothing waits. */
 int64_t pacer_next(const struct pacer *p, int64_t now_us);
 
-/* The fast path: true when the train may leave whole and now; it is noted then. */
+/* The fast path: true when the train may leave whole and now; it is noted then. One that is larger
+ * than a burst is to be queued too, and leaves in parts. */
 static inline bool pacer_pass(struct pacer *p, size_t bytes, int64_t now_us)
 {
-    if (p->queued_bytes != 0 || p->empty_us - now_us > PACER_BURST_US) {
-        return false;
-    }
     int64_t from = p->empty_us > now_us ? p->empty_us : now_us;
     int64_t to = from + (int64_t)((bytes * p->ns_a_byte >> 16) / 1000);
-    p->empty_us = to < now_us + PACER_DEBT_US ? to : now_us + PACER_DEBT_US;
+    if (p->queued_bytes != 0 || to - now_us > PACER_BURST_US) {
+        return false;
+    }
+    p->empty_us = to;
     return true;
 }
 

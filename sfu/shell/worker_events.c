@@ -15,7 +15,7 @@ static void describe_slot(const struct slot *s, struct control_slot *out)
         out->participant = t->publisher->number;
         out->csrc = t->publisher->number;
         out->source = sdp_source_name(t->sdp.source);
-        out->paused = !t->live;
+        out->paused = !t->live || s->paused;
         out->width = t->width;
         out->height = t->height;
     }

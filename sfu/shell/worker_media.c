@@ -129,7 +129,7 @@ static bool take_subscriber_rtcp(struct worker *w, struct transport *t, const ui
     worker_count(w, SFU_RTX_SENT, (int64_t)n);
     worker_count(w, SFU_NACKS_RECEIVED, count.nacked);
     worker_count(w, SFU_PLIS_RECEIVED, count.plis);
-    return !bad;
+    return !bad && worker_rate_rtcp(w, t, data, len);
 }
 
 void worker_rtcp(struct worker *w, struct transport *t, uint8_t *data, size_t len)
@@ -177,4 +177,5 @@ void worker_reports(struct worker *w)
             send_rtcp(w, t, out, n);
         }
     }
+    worker_rates(w);
 }

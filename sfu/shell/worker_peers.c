@@ -35,7 +35,7 @@ void worker_remove(struct worker *w, struct transport *t, bool tell)
     if (t->dtls) {
         dtls_close(t->dtls);
     }
-    out_queue_forget(w->queue, t);
+    worker_rate_close(w, t);
     if (t->publisher) {
         router_unpublish(w->router, t->publisher, w->now_us);
     }

@@ -10,6 +10,7 @@
 #include "sfu/shell/mailbox.h"
 #include "sfu/shell/out_queue.h"
 #include "sfu/shell/sfu_metrics.h"
+#include "sfu/shell/subscriber_rate.h"
 #include "sfu/shell/transport.h"
 #include "sfu/shell/worker.h"
 
@@ -40,12 +41,14 @@ struct worker {
     bool halted;                /* the thread has ended */
     struct worker_relay *relay; /* NULL as long as no room is shared (worker_relay.h) */
     bool coarse;                /* the kernel waits by the millisecond */
+    uint8_t shed;               /* how much video is to be left out: 0..ALLOCATOR_SHED_ALL */
 
     struct out_queue *queue;    /* RTP that leaves */
     bool trains;                /* the kernel takes them */
     bool joined;                /* datagrams may come joined (UDP_GRO) */
     int64_t count[SFU_METRICS]; /* of this turn, not yet in the metrics */
 
+    struct twcc_status statuses[RATE_STATUSES]; /* of the feedback at hand */
     size_t n_out;
     struct udp_packet out_packet[WORKER_OUT];
     uint8_t out_data[WORKER_OUT][WORKER_DATAGRAM];
@@ -96,8 +99,18 @@ void worker_forward(struct worker *w, struct track *track, struct packet *k,
 void worker_rtcp(struct worker *w, struct transport *t, uint8_t *data, size_t len);
 /* Feedback of publishers; each 10 ms. */
 void worker_feedback(struct worker *w);
-/* Sender reports of subscribers; each 100 ms. */
+/* Sender reports of subscribers, and what they may be sent; each 100 ms. */
 void worker_reports(struct worker *w);
+
+/* ---- worker_rates.c: what subscribers may be sent ---- */
+
+/* Each 100 ms: estimates, layers and pauses of each subscriber. */
+void worker_rates(struct worker *w);
+/* A subscriber's decrypted RTCP, as far as it tells of his link. False: some of it was malformed.
+ */
+bool worker_rate_rtcp(struct worker *w, struct transport *t, const uint8_t *data, size_t len);
+/* Before the transport goes: nothing waits for it any more. */
+void worker_rate_close(struct worker *w, struct transport *t);
 
 /* ---- worker_requests.c ---- */
 

@@ -43,7 +43,9 @@ static void a_large_frame_leaves_at_the_rate(void **state)
 
     (void)state;
     pacer_set_target(&p, 1000000);
-    assert_true(pacer_pass(&p, 30000, now)); /* a train leaves whole, and is owed */
+    assert_false(pacer_pass(&p, left, now));
+    assert_false(pacer_pass(&p, 12600, now)); /* 40 ms of 2.5 Mbit/s are 12500 bytes: */
+    assert_true(pacer_pass(&p, 12400, now));  /* a train of them leaves whole, and is owed */
     assert_false(pacer_pass(&p, 1200, now));
     now += 1000000;
     pacer_queued(&p, left, now, now);
@@ -115,8 +117,8 @@ static void debt_is_bounded(void **state)
     }
     assert_int_equal(pacer_budget(&p, PACER_VIDEO, 1000), 0);
     assert_true(pacer_budget(&p, PACER_VIDEO, 1000 + PACER_DEBT_US) > 0);
-    assert_true(pacer_pass(&p, 60000, 1000 + PACER_DEBT_US));
-    assert_true(pacer_budget(&p, PACER_VIDEO, 1000 + 2 * PACER_DEBT_US) > 0);
+    assert_false(pacer_pass(&p, 60000, 1000 + 2 * PACER_DEBT_US));
+    assert_true(pacer_pass(&p, 30, 1000 + 2 * PACER_DEBT_US));
     pacer_set_target(&p, 0);
     assert_int_equal(pacer_budget(&p, PACER_VIDEO, 1000), SIZE_MAX);
 }

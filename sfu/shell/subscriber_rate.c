@@ -1,0 +1,390 @@
+#include "sfu/shell/subscriber_rate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/err.h"
+#include "lib/proto/rtcp.h"
+#include "sfu/shell/transport.h"
+
+#define UNBOUNDED_BPS 1000000000
+#define MARGIN        0.95 /* of the estimate is shared out */
+#define LINE          64   /* bytes of a cache line */
+#define AUDIO_HEADER  50   /* bytes that a sound packet has beside its payload, tag included */
+#define RTX_BYTES     1100 /* that a retransmission is reckoned at */
+#define USE_STEP_US   100000
+#define USE_WEIGHT    0.2 /* of the newest step: half a second */
+#define PROBED_US     1000000
+/* The smallest layer of a source that hasn't been measured, alone or of several. */
+#define LOWEST_BPS_ALONE 1000000
+#define LOWEST_BPS       200000
+
+/* ---- life ---- */
+
+/* Lines of its own: what packets touch shall not be spread over more than it needs. */
+static void *alloc_lines(size_t bytes)
+{
+    size_t whole = (bytes + LINE - 1) / LINE * LINE;
+    void *p = aligned_alloc(LINE, whole);
+    if (p) {
+        memset(p, 0, whole);
+    }
+    return p;
+}
+
+static bool agreed_twcc(const struct subscriber *s)
+{
+    for (uint32_t i = 0; i < s->n_video; i++) {
+        const struct slot *slot = subscriber_video(s, i);
+        if (slot->accepted && slot->ext.id[RTP_EXT_TRANSPORT_CC]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add_bwe(struct subscriber_rate *r, int64_t start_bps, int64_t now_us)
+{
+    struct bwe_config cfg = {.start_bps = start_bps, .max_bps = RATE_MAX_BPS};
+    struct bwe *b = alloc_lines(sizeof *b);
+    if (!b) {
+        return false;
+    }
+    bwe_init(b, &cfg, now_us);
+    r->pace.bwe = b;
+    r->tick_us = now_us;
+    return true;
+}
+
+int subscriber_rate_new(struct subscriber_rate **out, struct transport *t, struct subscriber *s,
+                        int64_t now_us)
+{
+    struct subscriber_rate *r = alloc_lines(sizeof *r);
+    if (!r) {
+        return ERR_NOMEM;
+    }
+    r->subscriber = s;
+    out_pace_init(&r->pace, t);
+    r->twcc = agreed_twcc(s);
+    if (r->twcc) {
+        if (!add_bwe(r, 0, now_us)) {
+            free(r);
+            return ERR_NOMEM;
+        }
+        subscriber_stamped(s);
+    }
+    t->out.pace = &r->pace;
+    *out = r;
+    return OK;
+}
+
+void subscriber_rate_free(struct subscriber_rate *r)
+{
+    if (r) {
+        r->pace.transport->out.pace = NULL;
+        free(r->pace.bwe);
+        free(r);
+    }
+}
+
+struct subscriber_rate *subscriber_rate_of(const struct transport *t)
+{
+    return (struct subscriber_rate *)t->out.pace; /* its first member */
+}
+
+/* ---- the estimate ---- */
+
+static bool hears(const struct subscriber_rate *r)
+{
+    const struct bwe *b = r->pace.bwe;
+    return b && (b->feedback_us != INT64_MIN || b->remb_bps >= 0);
+}
+
+/* When the first number left, and the first feedback came. */
+static void note_beginnings(struct subscriber_rate *r, int64_t now_us)
+{
+    if (r->sent_us == 0 && r->pace.bwe && r->pace.bwe->history.next > 1) {
+        r->sent_us = now_us;
+    }
+    if (r->heard_us == 0 && hears(r)) {
+        r->heard_us = now_us;
+    }
+}
+
+/* Agreed, and never a word: nothing is known of the link, as where nothing was agreed. */
+static bool is_deaf(const struct subscriber_rate *r, int64_t now_us)
+{
+    return !hears(r) && (!r->pace.bwe || (r->sent_us != 0 && now_us - r->sent_us > RATE_DEAF_US));
+}
+
+static bool is_starting(const struct subscriber_rate *r, int64_t now_us)
+{
+    const struct bwe *b = r->pace.bwe;
+    if (!b || !r->twcc || b->stats.overuses > 0 || b->loss.limit_bps < b->rate.bps) {
+        return false;
+    }
+    return r->heard_us == 0 || now_us - r->heard_us < RATE_START_US;
+}
+
+/* What is left for video. */
+static int64_t budget_of(const struct subscriber_rate *r, int64_t now_us)
+{
+    if (is_deaf(r, now_us)) {
+        return UNBOUNDED_BPS;
+    }
+    double left = (double)bwe_target_bps(r->pace.bwe) * MARGIN - r->use.audio_bps - r->use.rtx_bps;
+    return left > 0 ? (int64_t)left : 0;
+}
+
+static void set_pace(struct subscriber_rate *r, int64_t now_us)
+{
+    if (is_deaf(r, now_us)) {
+        pacer_set_target(&r->pace.pacer, 0);
+        return;
+    }
+    int64_t target = bwe_target_bps(r->pace.bwe);
+    bool more = is_starting(r, now_us) && r->floor_bps > target;
+    pacer_set_target(&r->pace.pacer, more ? r->floor_bps : target);
+}
+
+static void tick(struct subscriber_rate *r, int64_t now_us)
+{
+    if (r->pace.bwe && now_us >= r->tick_us) {
+        r->tick_us = bwe_tick(r->pace.bwe, now_us);
+        set_pace(r, now_us);
+    }
+}
+
+/* ---- RTCP ---- */
+
+static bool take_twcc(struct subscriber_rate *r, const struct rtcp_packet *p,
+                      struct twcc_status *statuses, int64_t now_us)
+{
+    struct twcc_feedback fb;
+    int n = twcc_parse(&fb, statuses, RATE_STATUSES, p);
+    if (n < 0) {
+        return false;
+    }
+    if (r->pace.bwe && r->twcc) {
+        bwe_on_feedback(r->pace.bwe, &fb, statuses, (size_t)n, now_us);
+    }
+    return true;
+}
+
+static bool take_remb(struct subscriber_rate *r, const struct rtcp_packet *p, int64_t now_us)
+{
+    struct rtcp_remb remb;
+    int err = rtcp_parse_remb(&remb, p);
+    if (err) {
+        return err == ERR_NOT_FOUND; /* another application's */
+    }
+    int64_t bps = remb.bitrate < RATE_MAX_BPS ? (int64_t)remb.bitrate : RATE_MAX_BPS;
+    if (r->pace.bwe || add_bwe(r, bps, now_us)) {
+        bwe_on_remb(r->pace.bwe, remb.bitrate, now_us);
+    }
+    return true;
+}
+
+/* The worst of its streams. */
+static void take_reports(struct subscriber_rate *r, const struct rtcp_packet *p, int64_t now_us)
+{
+    struct rtcp_rr rr;
+    uint8_t worst = 0;
+    if (rtcp_parse_rr(&rr, p) || rr.n_reports == 0) {
+        return;
+    }
+    for (size_t i = 0; i < rr.n_reports; i++) {
+        worst = rr.report[i].fraction_lost > worst ? rr.report[i].fraction_lost : worst;
+    }
+    bwe_on_rr_loss(r->pace.bwe, worst, now_us);
+}
+
+static bool take(struct subscriber_rate *r, const struct rtcp_packet *p,
+                 struct twcc_status *statuses, int64_t now_us)
+{
+    if (p->type == RTCP_RTPFB && p->count == RTCP_FMT_TWCC) {
+        return take_twcc(r, p, statuses, now_us);
+    }
+    if (p->type == RTCP_PSFB && p->count == RTCP_FMT_AFB) {
+        return take_remb(r, p, now_us);
+    }
+    if (p->type == RTCP_RR && r->pace.bwe && !r->twcc) {
+        take_reports(r, p, now_us);
+    }
+    return true;
+}
+
+/* What is being sent doesn't fit any more, or a probe has shown room. */
+static bool is_urgent(const struct subscriber_rate *r, int64_t now_us)
+{
+    if (!r->pace.bwe || is_starting(r, now_us)) {
+        return false;
+    }
+    bool more = r->pace.bwe->probe.succeeded != r->probes && r->result.next_bps > 0;
+    return more || budget_of(r, now_us) < r->result.used_bps;
+}
+
+bool subscriber_rate_rtcp(struct subscriber_rate *r, const uint8_t *data, size_t len,
+                          struct twcc_status *statuses, int64_t now_us, bool *bad)
+{
+    struct rtcp_iter it;
+    struct rtcp_packet p;
+    int more;
+    int64_t before = r->pace.bwe ? bwe_target_bps(r->pace.bwe) : 0;
+    rtcp_iter_init(&it, data, len);
+    while ((more = rtcp_next(&it, &p)) == 1) {
+        *bad |= !take(r, &p, statuses, now_us);
+    }
+    *bad |= more < 0;
+    tick(r, now_us);
+    if (!r->pace.bwe || bwe_target_bps(r->pace.bwe) == before) {
+        return false;
+    }
+    set_pace(r, now_us);
+    return is_urgent(r, now_us);
+}
+
+/* ---- shares ---- */
+
+/* Audio and retransmissions since the last look, smoothed. */
+static void measure(struct subscriber_rate *r, int64_t now_us)
+{
+    const struct subscriber *s = r->subscriber;
+    struct rate_use *u = &r->use;
+    int64_t passed_us = now_us - u->at_us;
+    uint64_t audio = 0, resent = 0;
+    if (u->at_us != 0 && passed_us < USE_STEP_US / 2) {
+        return;
+    }
+    for (uint32_t i = 0; i < s->n_audio; i++) {
+        const struct slot *slot = subscriber_audio(s, i);
+        audio += slot->octets + (uint64_t)slot->packets * AUDIO_HEADER;
+    }
+    for (uint32_t i = 0; i < s->n_video; i++) {
+        resent += subscriber_video(s, i)->resent;
+    }
+    if (u->at_us != 0) {
+        double steps = 8e6 / (double)passed_us;
+        /* Octets wrap after 4 GiB of one slot: that step counts as none. */
+        double audio_bps = audio >= u->audio_bytes ? (double)(audio - u->audio_bytes) * steps : 0;
+        double rtx_bps = (double)(resent - u->resent) * RTX_BYTES * steps;
+        u->audio_bps += USE_WEIGHT * (audio_bps - u->audio_bps);
+        u->rtx_bps += USE_WEIGHT * (rtx_bps - u->rtx_bps);
+    }
+    *u = (struct rate_use){now_us, audio, resent, u->audio_bps, u->rtx_bps};
+}
+
+/* The smallest picture of a slot in all its smoothness. */
+static int64_t lowest_bps(const struct allocator_slot *s)
+{
+    for (uint8_t sid = 0; sid < s->n_spatial && sid < ALLOCATOR_SPATIAL; sid++) {
+        if (s->live[sid]) {
+            uint8_t tid = s->n_temporal > 0 ? (uint8_t)(s->n_temporal - 1) : 0;
+            uint32_t bps = s->bps[sid][tid < ALLOCATOR_TEMPORAL ? tid : 0];
+            return bps ? bps : s->n_spatial > 1 ? LOWEST_BPS : LOWEST_BPS_ALONE;
+        }
+    }
+    return 0;
+}
+
+static int64_t floor_of(const struct allocator_slot *slots, size_t n)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += slots[i].source && slots[i].visible ? lowest_bps(&slots[i]) : 0;
+    }
+    return sum + sum / 20; /* rates vary from one look to the next */
+}
+
+/* Whether all who are shown are being sent. */
+static bool nobody_paused(const struct subscriber_rate *r)
+{
+    for (size_t i = 0; i < r->allocator.n_slots; i++) {
+        if (r->allocator.was[i].choice.state == ALLOCATOR_BANDWIDTH) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The budget, or what everybody's smallest picture takes where that is granted beyond it. */
+static int64_t grant(const struct subscriber_rate *r, int64_t now_us)
+{
+    int64_t budget = r->budget_bps, floor = r->floor_bps;
+    bool granted =
+        is_starting(r, now_us) || (nobody_paused(r) && floor <= budget / 100 * RATE_PATIENCE);
+    return granted && floor > budget ? floor : budget;
+}
+
+/* What probes are to look for: all that is asked for, or, while more is being sent than the
+ * estimate carries, that. */
+static void tell_wanted(struct subscriber_rate *r, int64_t now_us)
+{
+    int64_t bps = r->result.wanted_bps;
+    if (r->result.used_bps > r->budget_bps && r->result.used_bps > bps) {
+        bps = r->result.used_bps;
+    }
+    if (bps > 0) {
+        bps = (int64_t)(((double)bps + r->use.audio_bps + r->use.rtx_bps) / MARGIN);
+    }
+    bwe_set_wanted(r->pace.bwe, bps, now_us);
+}
+
+static void note_probes(struct subscriber_rate *r, int64_t now_us)
+{
+    if (r->pace.bwe && r->pace.bwe->probe.succeeded != r->probes) {
+        r->probes = r->pace.bwe->probe.succeeded;
+        r->probed_us = now_us;
+    }
+}
+
+void subscriber_rate_run(struct subscriber_rate *r, uint8_t shed, int64_t now_us)
+{
+    struct allocator_slot slots[ALLOCATOR_MAX_SLOTS];
+    struct allocator_choice choice[ALLOCATOR_MAX_SLOTS];
+    note_beginnings(r, now_us);
+    note_probes(r, now_us);
+    measure(r, now_us);
+    size_t n = subscriber_layers(r->subscriber, slots, now_us);
+    r->budget_bps = budget_of(r, now_us);
+    r->floor_bps = floor_of(slots, n);
+    struct allocator_input in = {.budget_bps = grant(r, now_us),
+                                 .probed = r->probed_us && now_us - r->probed_us < PROBED_US,
+                                 .shed = shed,
+                                 .n_slots = n,
+                                 .slot = slots};
+    allocator_run(&r->allocator, &in, now_us, choice, &r->result);
+    subscriber_apply(r->subscriber, choice, now_us);
+    if (r->pace.bwe) {
+        tell_wanted(r, now_us);
+        tick(r, now_us);
+    }
+    set_pace(r, now_us);
+}
+
+/* ---- statistics ---- */
+
+void subscriber_rate_stats(const struct subscriber_rate *r, struct subscriber_rate_stats *out)
+{
+    const struct bwe *b = r->pace.bwe;
+    *out = (struct subscriber_rate_stats){.estimated = hears(r),
+                                          .budget_bps = r->budget_bps,
+                                          .used_bps = r->result.used_bps,
+                                          .wanted_bps = r->result.wanted_bps,
+                                          .held = r->pace.held,
+                                          .held_now = out_pace_held(&r->pace)};
+    if (b) {
+        out->target_bps = bwe_target_bps(b);
+        out->acked_bps = b->acked.bps > 0 ? (int64_t)b->acked.bps : 0;
+        out->rtt_us = b->rtt_us;
+        out->loss = b->loss.average;
+        out->probes = b->probe.succeeded;
+        out->overuses = b->stats.overuses;
+        out->feedbacks = b->stats.feedbacks;
+    }
+    for (size_t i = 0; i < r->allocator.n_slots; i++) {
+        enum allocator_state state = r->allocator.was[i].choice.state;
+        out->paused_bandwidth += state == ALLOCATOR_BANDWIDTH;
+        out->paused_overload += state == ALLOCATOR_OVERLOAD;
+    }
+}

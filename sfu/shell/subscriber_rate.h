@@ -1,0 +1,86 @@
+/* What one subscriber may be sent: the estimate of his link, the pacer that keeps to it, and the
+ * share of each video slot. One a subscriber that has video slots; about 20 KiB where he gives
+ * feedback, 3 KiB where he gives none. It is pure but for memory: RTCP and time go in, the
+ * subscriber's slots are switched and paused, probes are asked for by its bwe. */
+#ifndef SOTTO_SFU_SUBSCRIBER_RATE_H
+#define SOTTO_SFU_SUBSCRIBER_RATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/proto/twcc.h"
+#include "sfu/core/allocator.h"
+#include "sfu/core/subscriber.h"
+#include "sfu/shell/out_pace.h"
+
+#define RATE_MAX_BPS  50000000
+#define RATE_STATUSES TWCC_MAX_PACKETS /* of one feedback that are looked at */
+/* Until so long after the first feedback everybody's smallest picture is sent, whatever the
+ * estimate: it hasn't had time to be one. */
+#define RATE_START_US 1200000
+/* Numbers went out for so long and no feedback came: the client gives none. */
+#define RATE_DEAF_US 3000000
+/* How far the smallest pictures that are being sent may pass the budget, in percent, before one of
+ * them is paused: an estimate falls by 15 % on a whim. */
+#define RATE_PATIENCE 130
+
+struct transport;
+
+/* What is sent beside video, measured. */
+struct rate_use {
+    int64_t at_us; /* of the last look; 0: none yet */
+    uint64_t audio_bytes, resent;
+    double audio_bps, rtx_bps;
+};
+
+struct subscriber_rate {
+    struct out_pace pace; /* first: what packets touch */
+    struct subscriber *subscriber;
+    bool twcc;                     /* the answer agreed to transport-wide feedback */
+    int64_t sent_us, heard_us;     /* the first number, the first feedback; 0: none yet */
+    int64_t tick_us;               /* when bwe_tick is due */
+    uint64_t probes;               /* that had succeeded */
+    int64_t probed_us;             /* when one last did; 0: never */
+    int64_t budget_bps, floor_bps; /* of the last run */
+    struct rate_use use;
+    struct allocator allocator;
+    struct allocator_result result;
+};
+
+/* For a subscriber whose answer was read and whose transport is up: packets to him are numbered
+ * from now on, if he agreed. t->out.pace is set. ERR_NOMEM. */
+int subscriber_rate_new(struct subscriber_rate **out, struct transport *t, struct subscriber *s,
+                        int64_t now_us);
+/* The out queue must have forgotten the transport. NULL is fine; the subscriber may be gone. */
+void subscriber_rate_free(struct subscriber_rate *r);
+/* Of a transport; NULL: it has none. */
+struct subscriber_rate *subscriber_rate_of(const struct transport *t);
+
+/* One decrypted RTCP compound: transport-wide feedback, REMB, loss of reports. `statuses` is room
+ * for RATE_STATUSES. Returns whether slots should be looked at now (subscriber_rate_run) and not
+ * only when it is due. *bad: a feedback made no sense. */
+bool subscriber_rate_rtcp(struct subscriber_rate *r, const uint8_t *data, size_t len,
+                          struct twcc_status *statuses, int64_t now_us, bool *bad);
+/* Each 100 ms, and when subscriber_rate_rtcp says so: shares the estimate over the video slots.
+ * shed: 0..ALLOCATOR_SHED_ALL. */
+void subscriber_rate_run(struct subscriber_rate *r, uint8_t shed, int64_t now_us);
+
+struct subscriber_rate_stats {
+    bool estimated;     /* feedback comes: what follows holds */
+    int64_t target_bps; /* the estimate; 0: none */
+    int64_t budget_bps; /* of it, for video */
+    int64_t used_bps;   /* of that, by the layers chosen */
+    int64_t wanted_bps; /* what all that is asked for takes; 0: it is being sent */
+    int64_t acked_bps;  /* that arrives; 0: not known */
+    int64_t rtt_us;     /* 0: not known */
+    double loss;        /* share of packets, lately */
+    uint64_t probes;    /* clusters that succeeded */
+    uint64_t overuses, feedbacks;
+    uint64_t held; /* packets that the pacer ever held back */
+    size_t held_now;
+    unsigned paused_bandwidth, paused_overload; /* slots */
+};
+void subscriber_rate_stats(const struct subscriber_rate *r, struct subscriber_rate_stats *out);
+
+#endif
