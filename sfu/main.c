@@ -17,6 +17,7 @@
 
 /* Of each worker: 28 MiB of buffers, a second of some 70 video publishers. */
 #define POOL_PACKETS 16384
+#define SECRET_TEXT  512
 
 struct sfud {
     struct config *config;
@@ -130,9 +131,19 @@ static int add_candidates(struct sfud *s, struct worker_options *o)
     return OK;
 }
 
+/* What other nodes are to know; empty: there are none. */
+static int read_relay_secret(const struct config *c, char *secret, size_t cap)
+{
+    const char *path = config_str(c, "sfu.relay_secret_file");
+    secret[0] = '\0';
+    int err = path[0] ? config_read_secret(secret, cap, path) : OK;
+    return err ? fail(path, err) : OK;
+}
+
 static int start_workers(struct sfud *s)
 {
     const struct config *c = s->config;
+    char secret[SECRET_TEXT];
     struct worker_options o = {
         .node = config_str(c, "sfu.node"),
         .instance = s->instance.s,
@@ -155,14 +166,23 @@ static int start_workers(struct sfud *s)
         .room_workers = (size_t)config_int(c, "sfu.room_workers"),
         .participants = (uint32_t)config_int(c, "sfu.room_participants"),
         .busy_per_mille = (uint32_t)config_int(c, "sfu.room_busy_percent") * 10,
+        .nodes = {.address = config_str(c, "sfu.relay_address"),
+                  .port = (int)config_int(c, "sfu.relay_port")},
     };
     int err = add_candidates(s, &o);
     if (err) {
         return fail("no address to offer: set [sfu] public_addresses or allow_loopback", err);
     }
-    err = worker_set_start(&s->workers, &o, &set);
+    err = read_relay_secret(c, secret, sizeof secret);
     if (err) {
-        return fail("the media ports", err);
+        return err;
+    }
+    set.nodes.secret = secret[0] ? secret : NULL;
+    set.nodes.secret_len = strlen(secret);
+    err = worker_set_start(&s->workers, &o, &set);
+    explicit_bzero(secret, sizeof secret);
+    if (err) {
+        return fail("the media or relay ports", err);
     }
     for (size_t i = 0; i < o.n_candidates; i++) {
         LOG_I("candidate", "address=%s", o.candidate[i].address);
@@ -172,7 +192,7 @@ static int start_workers(struct sfud *s)
 
 static int connect_link(struct sfud *s)
 {
-    char secret[512];
+    char secret[SECRET_TEXT];
     const char *path = config_str(s->config, "sfu_link.secret_file");
     int err = config_read_secret(secret, sizeof secret, path);
     if (err) {

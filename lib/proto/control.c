@@ -14,6 +14,7 @@
 #define MAX_HEIGHT   16384
 #define MAX_COUNTER  INT64_C(1000000000000)
 #define MAX_PRIORITY 100
+#define MAX_PORT     65535
 
 static const char *const type_names[] = {
     [CONTROL_HELLO] = "hello",
@@ -25,6 +26,8 @@ static const char *const type_names[] = {
     [CONTROL_RESTART] = "restart",
     [CONTROL_LEAVE] = "leave",
     [CONTROL_CLOSE] = "close",
+    [CONTROL_RELAY] = "relay",
+    [CONTROL_UNRELAY] = "unrelay",
     [CONTROL_REPLY] = "reply",
     [CONTROL_CONNECTED] = "connected",
     [CONTROL_DISCONNECTED] = "disconnected",
@@ -41,9 +44,9 @@ const char *control_type_name(enum control_type t)
     return (unsigned)t <= CONTROL_STATS ? type_names[t] : "";
 }
 
-static bool is_request(enum control_type t)
+bool control_is_request(enum control_type t)
 {
-    return t >= CONTROL_PUBLISH && t <= CONTROL_CLOSE;
+    return t >= CONTROL_PUBLISH && t <= CONTROL_UNRELAY;
 }
 
 static void read_room(struct control_frame *f, struct json_errors *e)
@@ -218,6 +221,7 @@ static void read_reply(struct control_frame *f, struct json_errors *e)
     if (f->ok) {
         f->data = json_obj(f->root, "data", JSON_OPTIONAL, e);
         f->sdp = f->data ? read_sdp(f->data, JSON_OPTIONAL, e) : NULL;
+        f->port = f->data ? read_number(f->data, "port", JSON_OPTIONAL, 0, MAX_PORT, 0, e) : 0;
         return;
     }
     const cJSON *err = json_obj(f->root, "error", JSON_REQUIRED, e);
@@ -226,6 +230,19 @@ static void read_reply(struct control_frame *f, struct json_errors *e)
     if (err && !f->error_message) {
         f->error_message = "";
     }
+}
+
+static void read_relay(struct control_frame *f, struct json_errors *e)
+{
+    f->node = json_str(f->root, "node", JSON_REQUIRED, 1, MAX_TEXT, e);
+    if (f->type == CONTROL_UNRELAY) {
+        return;
+    }
+    f->port = read_number(f->root, "port", JSON_OPTIONAL, 0, MAX_PORT, 0, e);
+    int required = f->port ? JSON_REQUIRED : JSON_OPTIONAL;
+    f->address = json_str(f->root, "address", required, 1, CONTROL_MAX_ADDRESS, e);
+    f->address = f->address ? f->address : "";
+    f->branch = json_bool(f->root, "branch", JSON_OPTIONAL, false, e);
 }
 
 static void read_load(struct control_frame *f, struct json_errors *e)
@@ -311,6 +328,10 @@ static void read_body(struct control_frame *f, struct json_errors *e)
             read_which(f, e);
         }
         break;
+    case CONTROL_RELAY:
+    case CONTROL_UNRELAY:
+        read_relay(f, e);
+        break;
     case CONTROL_CLOSE:
         break;
     }
@@ -323,7 +344,8 @@ static bool has_room(enum control_type t)
 
 static bool has_participant(enum control_type t)
 {
-    return has_room(t) && t != CONTROL_CLOSE && t != CONTROL_SPEAKERS && t != CONTROL_STATS;
+    return has_room(t) && t != CONTROL_CLOSE && t != CONTROL_RELAY && t != CONTROL_UNRELAY &&
+           t != CONTROL_SPEAKERS && t != CONTROL_STATS;
 }
 
 static int read_frame(struct control_frame *f, struct json_errors *e)
@@ -343,7 +365,8 @@ static int read_frame(struct control_frame *f, struct json_errors *e)
             type = i;
         }
     }
-    bool needs_id = type >= 0 && (is_request((enum control_type)type) || type == CONTROL_REPLY);
+    bool needs_id =
+        type >= 0 && (control_is_request((enum control_type)type) || type == CONTROL_REPLY);
     f->id = json_int(f->root, "id", needs_id ? JSON_REQUIRED : JSON_OPTIONAL, 1, MAX_ID, 0, e);
     if (type < 0) {
         json_error(e, "t", "is not known");

@@ -20,6 +20,7 @@
 #define CONTROL_MAX_PARTICIPANTS 1024
 #define CONTROL_MAX_PARTICIPANT  65535
 #define CONTROL_MAX_SDP          65536
+#define CONTROL_MAX_ADDRESS      45 /* of an IPv6 address in text */
 
 enum control_type {
     /* sfud to signald, first: node, instance, region, n_rooms + control_room_at, data = load */
@@ -34,7 +35,14 @@ enum control_type {
                           client's offer with its new ICE credentials, and the reply an answer */
     CONTROL_LEAVE,     /* has_which, which: only that transport; else all of the participant's */
     CONTROL_CLOSE,
-    CONTROL_REPLY, /* id, ok, sdp or NULL (of data), data or NULL; error_code, error_message */
+    /* The room is shared with another node: node (its name), port and address (of its relay end, in
+       numbers; port 0: not known yet, the room only gets its place here), branch (the room's home
+       is over there). To be told again after each hello, within a minute. Reply: port (of the end
+       here, which the other node is to be told). */
+    CONTROL_RELAY,
+    CONTROL_UNRELAY, /* room, node: no longer; also when it never was */
+    CONTROL_REPLY,   /* id, ok, sdp or NULL and port or 0 (of data), data or NULL; error_code,
+                        error_message */
     /* sfud to signald, events */
     CONTROL_CONNECTED,    /* room, participant, which */
     CONTROL_DISCONNECTED, /* room, participant, which */
@@ -45,6 +53,8 @@ enum control_type {
 };
 /* "hello", "publish", …; static storage. */
 const char *control_type_name(enum control_type t);
+/* Whether signald asks it of sfud. */
+bool control_is_request(enum control_type t);
 
 enum control_which { CONTROL_WHICH_PUBLISH, CONTROL_WHICH_SUBSCRIBE };
 
@@ -81,6 +91,9 @@ struct control_frame {
     bool ok;
     const char *error_code, *error_message; /* of a failed reply */
     const char *node, *instance, *region;
+    const char *address; /* relay; "" where the port is 0 */
+    uint32_t port;       /* relay, and the reply to it */
+    bool branch;         /* relay */
     int64_t rooms, transports, packets_per_second;
     double cpu;        /* 0..1 of one core, summed over workers */
     const cJSON *data; /* borrowed from root; or NULL */
@@ -114,6 +127,12 @@ char *control_make_leave(int64_t id, const char *room, uint32_t participant);
 char *control_make_leave_one(int64_t id, const char *room, uint32_t participant,
                              enum control_which which);
 char *control_make_close(int64_t id, const char *room);
+/* address may be NULL where the port is 0. */
+char *control_make_relay(int64_t id, const char *room, const char *node, const char *address,
+                         uint32_t port, bool branch);
+char *control_make_unrelay(int64_t id, const char *room, const char *node);
+/* data takes {"port": port}: where this node's end of the relay is. */
+char *control_make_relay_reply(int64_t id, uint32_t port);
 /* data takes {"sdp": sdp} or {} when sdp is NULL. */
 char *control_make_reply(int64_t id, const char *sdp);
 char *control_make_error(int64_t id, const char *code, const char *message);

@@ -112,13 +112,46 @@ char *control_make_close(int64_t id, const char *room)
     return finish(start(CONTROL_CLOSE, id, room, 0));
 }
 
-char *control_make_reply(int64_t id, const char *sdp)
+char *control_make_relay(int64_t id, const char *room, const char *node, const char *address,
+                         uint32_t port, bool branch)
 {
-    cJSON *o = start(CONTROL_REPLY, id, NULL, 0), *data = json_new();
+    cJSON *o = start(CONTROL_RELAY, id, room, 0);
+    json_put_str(o, "node", node);
+    if (port > 0) {
+        json_put_str(o, "address", address);
+        json_put_int(o, "port", port);
+    }
+    json_put_bool(o, "branch", branch);
+    return finish(o);
+}
+
+char *control_make_unrelay(int64_t id, const char *room, const char *node)
+{
+    cJSON *o = start(CONTROL_UNRELAY, id, room, 0);
+    json_put_str(o, "node", node);
+    return finish(o);
+}
+
+static char *make_ok(int64_t id, cJSON *data)
+{
+    cJSON *o = start(CONTROL_REPLY, id, NULL, 0);
     json_put_bool(o, "ok", true);
-    json_put_str(data, "sdp", sdp);
     json_put(o, "data", data);
     return finish(o);
+}
+
+char *control_make_relay_reply(int64_t id, uint32_t port)
+{
+    cJSON *data = json_new();
+    json_put_int(data, "port", port);
+    return make_ok(id, data);
+}
+
+char *control_make_reply(int64_t id, const char *sdp)
+{
+    cJSON *data = json_new();
+    json_put_str(data, "sdp", sdp);
+    return make_ok(id, data);
 }
 
 char *control_make_error(int64_t id, const char *code, const char *message)

@@ -21,6 +21,7 @@ struct member {
 struct placed_room {
     struct id id;
     size_t home;
+    bool held;              /* also without members */
     struct member *members; /* by number */
     uint32_t count[PLACEMENT_MAX_WORKERS];
     UT_hash_handle hh;
@@ -71,7 +72,7 @@ static struct member *find_member(const struct placed_room *r, uint32_t number)
 
 static void drop_room_if_empty(struct placement *p, struct placed_room *r)
 {
-    if (!r->members) {
+    if (!r->members && !r->held) {
         HASH_DEL(p->rooms, r);
         free(r);
     }
@@ -92,6 +93,7 @@ static void clear_room(struct placement *p, struct placed_room *r)
     {
         drop_member(p, r, m);
     }
+    r->held = false;
     drop_room_if_empty(p, r);
 }
 
@@ -292,6 +294,26 @@ void placement_close(struct placement *p, const struct id *room)
     struct placed_room *r = find_room(p, room);
     if (r) {
         clear_room(p, r);
+    }
+}
+
+int placement_hold(struct placement *p, const struct id *room, size_t *home)
+{
+    struct placed_room *r = find_room(p, room);
+    int err = r ? OK : make_room(p, room, &r);
+    if (!err) {
+        r->held = true;
+        *home = r->home;
+    }
+    return err;
+}
+
+void placement_release(struct placement *p, const struct id *room)
+{
+    struct placed_room *r = find_room(p, room);
+    if (r) {
+        r->held = false;
+        drop_room_if_empty(p, r);
     }
 }
 

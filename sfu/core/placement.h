@@ -46,6 +46,11 @@ uint64_t placement_workers(const struct placement *p, const struct id *room);
 void placement_leave(struct placement *p, const struct id *room, uint32_t number);
 void placement_close(struct placement *p, const struct id *room);
 
+/* The room has its home here also while nobody of it is: another node shares it. ERR_LIMIT (rooms),
+ * ERR_NOMEM. Until placement_release, or the room is closed. */
+int placement_hold(struct placement *p, const struct id *room, size_t *home);
+void placement_release(struct placement *p, const struct id *room);
+
 /* What a worker says that it has, to forget what has ended there on its own (peers that fell
  * silent): begin, seen for each participant, end. Those of that worker who were not seen go, unless
  * they were placed or asked for after `mark`, when the question was put. */

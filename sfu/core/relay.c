@@ -90,6 +90,7 @@ int relay_join(struct relay *r, uint32_t link, const struct id *id, bool branch)
         room->id = *id;
         room->solicit = true;
         HASH_ADD(hh, l->rooms, id, sizeof room->id, room);
+        r->n_rooms++;
     }
     room->branch = branch;
     return OK;
@@ -102,6 +103,7 @@ void relay_leave(struct relay *r, uint32_t link, const struct id *id, int64_t no
         relay_remotes_drop(r, link, id, now_us);
         relay_offers_drop(r, link, id);
         HASH_DEL(r->link[link].rooms, room);
+        r->n_rooms--;
         free(room);
     }
 }
@@ -123,6 +125,11 @@ bool relay_is_branch(const struct relay *r, const struct id *id)
         }
     }
     return false;
+}
+
+bool relay_has_rooms(const struct relay *r)
+{
+    return r->n_rooms > 0;
 }
 
 /* ---- frames ---- */

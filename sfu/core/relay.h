@@ -46,6 +46,8 @@ void relay_leave(struct relay *r, uint32_t link, const struct id *room, int64_t 
 void relay_leave_all(struct relay *r, const struct id *room, int64_t now_us);
 /* The room's home is on the other side of a link: that one tells of its speakers. */
 bool relay_is_branch(const struct relay *r, const struct id *room);
+/* Whether any room is shared over any link: relay_tick has something to do then. */
+bool relay_has_rooms(const struct relay *r);
 
 /* One frame came. ERR_NOT_FOUND: a track or room that this side doesn't know (any more, or yet);
  * ERR_CONFLICT: the participant has a publisher here; ERR_LIMIT, ERR_NOMEM; nothing to be done but

@@ -66,6 +66,7 @@ struct relay {
     struct router *router;
     int64_t scan_us;
     uint64_t round;
+    size_t n_rooms; /* over all links */
     struct relay_link link[RELAY_MAX_LINKS];
 };
 

@@ -17,15 +17,16 @@ struct lane {
 
 struct relay_ring {
     struct lane full, empty;
-    size_t handed; /* the reader's: buffers that are in one of the lanes */
+    size_t handed;        /* the reader's: buffers that are in one of the lanes */
+    _Atomic size_t bound; /* how many there may be; the reader's */
     _Alignas(64) _Atomic uint64_t dropped[RELAY_CLASSES];
 };
 
-/* Buffers that a class leaves for those above it. */
+/* The part of the buffers that a class leaves for those above it: one in so many. */
 static const size_t reserve[RELAY_CLASSES] = {
-    [RELAY_CLASS_VIDEO] = RELAY_RING_PACKETS / 4,
-    [RELAY_CLASS_AUDIO] = RELAY_RING_PACKETS / 16,
-    [RELAY_CLASS_CONTROL] = 0,
+    [RELAY_CLASS_VIDEO] = 4,
+    [RELAY_CLASS_AUDIO] = 16,
+    [RELAY_CLASS_CONTROL] = SIZE_MAX,
 };
 
 static size_t lane_count(const struct lane *l)
@@ -88,7 +89,8 @@ int relay_ring_put(struct relay_ring *r, enum relay_class class, const void *hea
     if (head_len > PACKET_HEADROOM || body_len > PACKET_CAP) {
         return ERR_TOO_LARGE;
     }
-    struct packet *k = lane_count(&r->empty) > reserve[class] ? lane_take(&r->empty) : NULL;
+    size_t keep = atomic_load_explicit(&r->bound, memory_order_relaxed) / reserve[class];
+    struct packet *k = lane_count(&r->empty) > keep ? lane_take(&r->empty) : NULL;
     if (!k) {
         atomic_fetch_add_explicit(&r->dropped[class], 1, memory_order_relaxed);
         return ERR_LIMIT;
@@ -100,9 +102,11 @@ int relay_ring_put(struct relay_ring *r, enum relay_class class, const void *hea
 
 /* ---- the reader's side ---- */
 
-void relay_ring_refill(struct relay_ring *r, struct packet_pool *pool)
+void relay_ring_refill(struct relay_ring *r, struct packet_pool *pool, size_t bound)
 {
-    while (r->handed < RELAY_RING_PACKETS) {
+    size_t most = bound < RELAY_RING_PACKETS ? bound : RELAY_RING_PACKETS;
+    atomic_store_explicit(&r->bound, most, memory_order_relaxed);
+    while (r->handed < most) {
         struct packet *k = packet_alloc(pool);
         if (!k) {
             return;

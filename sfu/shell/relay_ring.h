@@ -11,7 +11,7 @@
 
 #include "sfu/core/pool.h"
 
-#define RELAY_RING_PACKETS 512 /* a power of two: buffers of one ring */
+#define RELAY_RING_PACKETS 512 /* a power of two: buffers of one ring at most */
 
 /* Who is dropped first. */
 enum relay_class { RELAY_CLASS_VIDEO, RELAY_CLASS_AUDIO, RELAY_CLASS_CONTROL, RELAY_CLASSES };
@@ -33,8 +33,9 @@ int relay_ring_put(struct relay_ring *r, enum relay_class class, const void *hea
 
 /* ---- the reader's side ---- */
 
-/* Hands over empty buffers, as many as there is place for and the pool gives. */
-void relay_ring_refill(struct relay_ring *r, struct packet_pool *pool);
+/* Hands over empty buffers, as long as there are fewer than `bound` (at most RELAY_RING_PACKETS) in
+ * the ring and the pool gives some. A bound that shrinks is reached as frames pass. */
+void relay_ring_refill(struct relay_ring *r, struct packet_pool *pool, size_t bound);
 /* The next frame: packet_data and len are its head and body; the body begins PACKET_HEADROOM into
  * the buffer. The caller's to packet_unref. NULL: none. */
 struct packet *relay_ring_take(struct relay_ring *r);

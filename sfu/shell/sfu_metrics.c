@@ -31,6 +31,10 @@ static struct metric table[SFU_METRICS] = {
     [SFU_DROP_POOL] = COUNTER(DROPPED, "reason=\"pool_empty\"", DROPHLP),
     [SFU_DROP_SEND] = COUNTER(DROPPED, "reason=\"send_refused\"", DROPHLP),
     [SFU_DROP_RELAY] = COUNTER(DROPPED, "reason=\"relay_full\"", DROPHLP),
+    [SFU_RELAY_REFUSED] =
+        COUNTER("sotto_sfu_relay_refused_total", NULL,
+                "Datagrams at the relay port of strangers, of another secret, replayed or malformed"),
+    [SFU_RELAY_LINKS] = GAUGE("sotto_sfu_relay_links", "Links to other nodes that are up"),
     [SFU_ROOMS] = GAUGE("sotto_sfu_rooms", "Rooms"),
     [SFU_TRANSPORTS] = GAUGE("sotto_sfu_transports", "Peer connections"),
     [SFU_STUN_REQUESTS] =

@@ -102,6 +102,7 @@ static void greet(struct signald_link *s)
     s->held = NULL; /* sending may end the link, and with it the greeting */
     forget_greeting(s);
     s->greeted = true;
+    worker_set_greeted(s->workers, clock_mono_us());
     send_text(s, text);
     free(text);
     DL_FOREACH_SAFE(held, h, tmp)
@@ -200,6 +201,23 @@ static void refuse(struct link *k, int64_t id, const char *code, const char *why
     }
 }
 
+/* Rooms that other nodes share are control's own business. */
+static void answer_relay(struct signald_link *s, const struct control_frame *f)
+{
+    int port = 0;
+    int err = worker_set_relay(s->workers, f, &port);
+    if (err) {
+        const char *code = err == ERR_INVALID ? "bad_request" : "unavailable";
+        refuse(s->link, f->id, code, err == ERR_UNSUPPORTED ? "relay_off" : err_name(err));
+        return;
+    }
+    char *text = control_make_relay_reply(f->id, (uint32_t)port);
+    if (text) {
+        send_text(s, text);
+        free(text);
+    }
+}
+
 static void on_frame(struct link *k, void *arg, const uint8_t *data, size_t len)
 {
     struct signald_link *s = arg;
@@ -215,7 +233,11 @@ static void on_frame(struct link *k, void *arg, const uint8_t *data, size_t len)
         free(f);
         return;
     }
-    if (f->type < CONTROL_PUBLISH || f->type > CONTROL_CLOSE) {
+    bool relays = f->type == CONTROL_RELAY || f->type == CONTROL_UNRELAY;
+    if (relays) {
+        answer_relay(s, f);
+    }
+    if (relays || !control_is_request(f->type)) {
         control_free(f);
         free(f);
         return;

@@ -218,14 +218,17 @@ static void periodic(struct worker *w)
     }
 }
 
-/* Without transports there is nothing that time could change: INT64_MAX. */
+/* Without transports and shared rooms there is nothing that time could change: INT64_MAX. */
 static int64_t wait_us(const struct worker *w)
 {
-    if (!w->transports) {
-        return INT64_MAX;
+    int64_t due = worker_relay_due(w), queued = out_queue_due(w->queue), left;
+    if (w->transports) {
+        due = due < queued ? due : queued;
+        due = due < w->fast_us ? due : w->fast_us;
     }
-    int64_t due = out_queue_due(w->queue), left;
-    due = due < w->fast_us ? due : w->fast_us;
+    if (due == INT64_MAX) {
+        return due;
+    }
     left = due - clock_mono_us();
     return left > 0 ? left : 0;
 }
@@ -248,13 +251,13 @@ static int wait_events(struct worker *w, struct epoll_event *events, int n)
 
 static void turn(struct worker *w)
 {
-    struct epoll_event events[2];
-    int n = wait_events(w, events, 2);
+    struct epoll_event events[4];
+    int n = wait_events(w, events, 4);
     read_clocks(w);
     for (int i = 0; i < n; i++) {
         if (events[i].data.fd == mailbox_fd(w->in)) {
             take_requests(w);
-        } else {
+        } else if (!worker_relay_event(w, events[i].data.fd)) {
             receive_all(w);
         }
     }

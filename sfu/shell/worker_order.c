@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <utlist.h>
@@ -39,11 +40,28 @@ int worker_ask_inventory(struct worker *w, int64_t mark)
     return give(w, &order);
 }
 
-int worker_link(struct worker *w, uint32_t link, struct relay_ring *in, struct relay_ring *out,
-                struct worker *peer)
+int worker_link(struct worker *w, uint32_t link, const struct worker_relay_way *way)
 {
-    struct worker_order order = {
-        .type = WORKER_ORDER_LINK, .link = link, .in = in, .out = out, .peer = peer};
+    struct worker_order order = {.type = WORKER_ORDER_LINK, .link = link, .way = *way};
+    return give(w, &order);
+}
+
+int worker_give_nodes(struct worker *w, struct relay_udp *udp)
+{
+    struct worker_order order = {.type = WORKER_ORDER_NODES, .udp = udp};
+    return give(w, &order);
+}
+
+int worker_link_node(struct worker *w, uint32_t link, const char *address, int port)
+{
+    struct worker_order order = {.type = WORKER_ORDER_NODE, .link = link, .port = port};
+    snprintf(order.address, sizeof order.address, "%s", address);
+    return give(w, &order);
+}
+
+int worker_unlink_node(struct worker *w, uint32_t link)
+{
+    struct worker_order order = {.type = WORKER_ORDER_UNNODE, .link = link};
     return give(w, &order);
 }
 
@@ -130,7 +148,16 @@ void worker_obey(struct worker *w, const struct worker_order *order)
         tell_inventory(w, order->mark);
         break;
     case WORKER_ORDER_LINK:
-        err = worker_relay_link(w, order->link, order->in, order->out, order->peer);
+        err = worker_relay_link(w, order->link, &order->way);
+        break;
+    case WORKER_ORDER_NODES:
+        err = worker_relay_nodes(w, order->udp);
+        break;
+    case WORKER_ORDER_NODE:
+        err = worker_relay_node(w, order->link, order->address, order->port);
+        break;
+    case WORKER_ORDER_UNNODE:
+        worker_relay_unnode(w, order->link);
         break;
     case WORKER_ORDER_SHARE:
         err = worker_relay_share(w, order->link, &order->frame.room, order->branch);

@@ -7,12 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sfu/shell/relay_ring.h"
 #include "sfu/shell/worker.h"
+#include "sfu/shell/worker_relay.h"
 
 enum worker_order_type {
     WORKER_ORDER_INVENTORY, /* mark */
-    WORKER_ORDER_LINK,      /* link, in, out, peer */
+    WORKER_ORDER_LINK,      /* link, way */
+    WORKER_ORDER_NODES,     /* udp */
+    WORKER_ORDER_NODE,      /* link, address, port */
+    WORKER_ORDER_UNNODE,    /* link */
     WORKER_ORDER_SHARE,     /* frame.room, link, branch */
     WORKER_ORDER_UNSHARE,   /* frame.room, link */
 };
@@ -23,9 +26,11 @@ struct worker_order {
     enum worker_order_type type;
     int64_t mark;
     uint32_t link;
-    struct relay_ring *in, *out; /* borrowed; they must outlive the worker */
-    struct worker *peer;         /* at the other end; to be woken */
-    bool branch;                 /* the room's home is at the other end */
+    struct worker_relay_way way; /* borrowed; its parts must outlive the worker */
+    struct relay_udp *udp;       /* likewise */
+    char address[CONTROL_MAX_ADDRESS + 1];
+    int port;
+    bool branch; /* the room's home is at the other end */
 };
 
 struct worker_inventory_entry {
@@ -43,12 +48,17 @@ struct worker_inventory {
 
 /* Asks for a report with .inventory; mark comes back in it. */
 int worker_ask_inventory(struct worker *w, int64_t mark);
-/* The worker reads `in` and writes `out`; peer is at the other end of both. Once a link. */
-int worker_link(struct worker *w, uint32_t link, struct relay_ring *in, struct relay_ring *out,
-                struct worker *peer);
+/* The worker reads way->in and writes way->out. Once a link. */
+int worker_link(struct worker *w, uint32_t link, const struct worker_relay_way *way);
+/* The worker takes over the port of its relay to other nodes, but for closing it. Once. */
+int worker_give_nodes(struct worker *w, struct relay_udp *udp);
+/* The link leads to the node at that address (numbers, at most CONTROL_MAX_ADDRESS bytes). */
+int worker_link_node(struct worker *w, uint32_t link, const char *address, int port);
+int worker_unlink_node(struct worker *w, uint32_t link);
 /* The room is shared over that link from now on; branch: its home is at the other end. */
 int worker_share(struct worker *w, uint32_t link, const struct id *room, bool branch);
 int worker_unshare(struct worker *w, uint32_t link, const struct id *room);
+
 
 /* CPU time that the worker's thread has used. */
 int64_t worker_cpu_us(const struct worker *w);

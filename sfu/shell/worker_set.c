@@ -2,6 +2,8 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #include "lib/base/err.h"
@@ -29,6 +31,8 @@ struct worker_set {
     int64_t cpu_us[PLACEMENT_MAX_WORKERS];
     int64_t measured_us; /* 0: not yet */
     struct placement *placement;
+    struct relay_nodes *nodes;       /* NULL: there are none */
+    int wake[PLACEMENT_MAX_WORKERS]; /* wakes who waits for rings; 0: none yet */
     struct share *shares;
     struct way way[PLACEMENT_MAX_WORKERS][PLACEMENT_MAX_WORKERS];
     int64_t mark; /* grows with each request that places and each inventory that is asked for */
@@ -94,6 +98,9 @@ int worker_set_start(struct worker_set **out, const struct worker_options *o,
     while (!err && s->n < n) {
         err = start_one(s, o, cpu, options->pin ? n_cpus : 0);
     }
+    if (!err && options->nodes.secret) {
+        err = relay_nodes_new(&s->nodes, s->worker, n, s->placement, &options->nodes);
+    }
     if (err) {
         worker_set_stop(s);
         return err;
@@ -119,7 +126,11 @@ void worker_set_stop(struct worker_set *s)
         for (size_t k = 0; k < s->n; k++) {
             relay_ring_free(s->way[i][k].ring);
         }
+        if (s->wake[i] > 0) {
+            close(s->wake[i]);
+        }
     }
+    relay_nodes_free(s->nodes);
     DL_FOREACH_SAFE(s->shares, share, tmp)
     {
         free(share);
@@ -150,14 +161,26 @@ static int need_ring(struct way *way)
     return way->ring ? OK : relay_ring_new(&way->ring);
 }
 
+static int need_wake(int *fd)
+{
+    if (*fd <= 0) {
+        *fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    }
+    return *fd > 0 ? OK : ERR_IO;
+}
+
 /* Tells one worker of its way to the other. */
 static int tell_way(struct worker_set *s, size_t from, size_t to)
 {
     struct way *out = &s->way[from][to], *in = &s->way[to][from];
     int err = need_ring(out);
     err = err ? err : need_ring(in);
+    err = err ? err : need_wake(&s->wake[from]);
+    err = err ? err : need_wake(&s->wake[to]);
     if (!err && !out->told) {
-        err = worker_link(s->worker[from], (uint32_t)to, in->ring, out->ring, s->worker[to]);
+        struct worker_relay_way way = {
+            .in = in->ring, .out = out->ring, .wake = s->wake[from], .peer_wake = s->wake[to]};
+        err = worker_link(s->worker[from], (uint32_t)to, &way);
         out->told = err == OK;
     }
     return err;
@@ -297,7 +320,30 @@ int worker_set_request(struct worker_set *s, struct control_frame *f)
     } else if (!err && closes) {
         placement_close(s->placement, &room);
     }
+    if (!err && closes && s->nodes) {
+        relay_nodes_close(s->nodes, &room);
+    }
     return err;
+}
+
+int worker_set_relay(struct worker_set *s, const struct control_frame *f, int *port)
+{
+    *port = 0;
+    if (!s->nodes) {
+        return ERR_UNSUPPORTED;
+    }
+    if (f->type == CONTROL_RELAY) {
+        return relay_nodes_share(s->nodes, f, port);
+    }
+    relay_nodes_unshare(s->nodes, &f->room, f->node);
+    return OK;
+}
+
+void worker_set_greeted(struct worker_set *s, int64_t now_us)
+{
+    if (s->nodes) {
+        relay_nodes_doubt(s->nodes, now_us);
+    }
 }
 
 /* ---- measures ---- */
@@ -317,6 +363,9 @@ void worker_set_measure(struct worker_set *s, int64_t now_us)
     }
     s->measured_us = now_us;
     review_shares(s);
+    if (s->nodes) {
+        relay_nodes_review(s->nodes, now_us);
+    }
 }
 
 void worker_set_take_inventory(struct worker_set *s, size_t i,

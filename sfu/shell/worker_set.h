@@ -1,9 +1,8 @@
 /* The workers of one sfud, as its control thread sees them: started together, each with its own UDP
  * port, measured, and asked by room. They share nothing; which has which room is decided here
  * (sfu/core/placement.h), and so is that a room which outgrew its worker is shared by two: these
- * are linked by a pair of rings (relay_ring.h) and told to relay it. All calls from the control
- * thread.
- */
+ * are linked by a pair of rings (relay_ring.h) and told to relay it; likewise for rooms that other
+ * nodes have too (relay_nodes.h). All calls from the control thread. */
 #ifndef SOTTO_SFU_WORKER_SET_H
 #define SOTTO_SFU_WORKER_SET_H
 
@@ -12,6 +11,7 @@
 #include <stdint.h>
 
 #include "sfu/core/placement.h"
+#include "sfu/shell/relay_nodes.h"
 #include "sfu/shell/worker.h"
 #include "sfu/shell/worker_order.h"
 
@@ -24,6 +24,7 @@ struct worker_set_options {
     size_t room_workers;     /* see struct placement_limits */
     uint32_t participants;   /* likewise */
     uint32_t busy_per_mille; /* likewise */
+    struct relay_nodes_options nodes;
 };
 
 /* Starts them: worker i on port o->port + i (0: whatever the kernel gives each), with `o` for the
@@ -39,6 +40,11 @@ struct worker *worker_set_at(const struct worker_set *s, size_t i); /* i < count
 /* Hands a request of signald to the worker that has, or gets, its room; it is the worker's then.
  * ERR_LIMIT (a full ring, too many rooms), ERR_NOMEM: it stays the caller's. */
 int worker_set_request(struct worker_set *s, struct control_frame *f);
+/* Carries out a relay or unrelay of signald's at once; the frame stays the caller's. *port: of this
+ * node's end. ERR_UNSUPPORTED (there are no other nodes), and relay_nodes_share's errors. */
+int worker_set_relay(struct worker_set *s, const struct control_frame *f, int *port);
+/* signald was told everything anew, and has to say anew which rooms are shared with other nodes. */
+void worker_set_greeted(struct worker_set *s, int64_t now_us);
 /* Measures what each costs and asks what it has; call once a second. */
 void worker_set_measure(struct worker_set *s, int64_t now_us);
 /* Its answer. */

@@ -83,6 +83,36 @@ static void requests_round_trip(void **state)
     control_free(&f);
 }
 
+static void relays_round_trip(void **state)
+{
+    (void)state;
+    take(control_make_relay(14, ROOM, "sfu-2", "2001:db8::7", 7200, true));
+    assert_int_equal(f.type, CONTROL_RELAY);
+    assert_string_equal(f.room.s, ROOM);
+    assert_string_equal(f.node, "sfu-2");
+    assert_string_equal(f.address, "2001:db8::7");
+    assert_int_equal(f.port, 7200);
+    assert_true(f.branch);
+    control_free(&f);
+    take(control_make_relay(15, ROOM, "sfu-2", NULL, 0, false)); /* only to be given its place */
+    assert_string_equal(f.address, "");
+    assert_int_equal(f.port, 0);
+    assert_false(f.branch);
+    control_free(&f);
+    take(control_make_unrelay(16, ROOM, "sfu-2"));
+    assert_int_equal(f.type, CONTROL_UNRELAY);
+    assert_string_equal(f.node, "sfu-2");
+    control_free(&f);
+    take(control_make_relay_reply(15, 65535));
+    assert_true(f.ok);
+    assert_null(f.sdp);
+    assert_int_equal(f.port, 65535);
+    control_free(&f);
+    assert_true(control_is_request(CONTROL_UNRELAY));
+    assert_false(control_is_request(CONTROL_REPLY));
+    assert_false(control_is_request(CONTROL_HELLO));
+}
+
 static void replies_round_trip(void **state)
 {
     (void)state;
@@ -181,6 +211,18 @@ static void refuses(void **state)
         "{}",
         "{\"t\":1}",
         "{\"t\":\"leave\",\"room\":\"" ROOM "\",\"participant\":1}", /* no id */
+        "{\"t\":\"relay\",\"room\":\"" ROOM "\",\"node\":\"b\",\"address\":\"::1\",\"port\":1}",
+        "{\"t\":\"relay\",\"id\":1,\"room\":\"" ROOM "\",\"address\":\"::1\",\"port\":1}",
+        "{\"t\":\"relay\",\"id\":1,\"room\":\"" ROOM
+        "\",\"node\":\"b\",\"port\":1}", /* no address */
+        "{\"t\":\"relay\",\"id\":1,\"room\":\"" ROOM
+        "\",\"node\":\"b\",\"address\":\"::1\",\"port\":65536}",
+        "{\"t\":\"relay\",\"id\":1,\"room\":\"x\",\"node\":\"b\",\"address\":\"::1\",\"port\":1}",
+        "{\"t\":\"relay\",\"id\":1,\"room\":\"" ROOM
+        "\",\"node\":\"b\",\"address\":\"0123456789012345678901234567890123456789012345\",\"port\":"
+        "1}",
+        "{\"t\":\"unrelay\",\"id\":1,\"room\":\"" ROOM "\"}",
+        "{\"t\":\"reply\",\"id\":1,\"ok\":true,\"data\":{\"port\":-1}}",
         "{\"t\":\"leave\",\"id\":0,\"room\":\"" ROOM "\",\"participant\":1}",
         "{\"t\":\"leave\",\"id\":1.5,\"room\":\"" ROOM "\",\"participant\":1}",
         "{\"t\":\"leave\",\"id\":1,\"room\":\"x\",\"participant\":1}",
@@ -266,9 +308,13 @@ static void every_truncation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_round_trip),       cmocka_unit_test(replies_round_trip),
-        cmocka_unit_test(events_round_trip),         cmocka_unit_test(refuses),
-        cmocka_unit_test(unknown_type_keeps_its_id), cmocka_unit_test(bounds),
+        cmocka_unit_test(requests_round_trip),
+        cmocka_unit_test(relays_round_trip),
+        cmocka_unit_test(replies_round_trip),
+        cmocka_unit_test(events_round_trip),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(unknown_type_keeps_its_id),
+        cmocka_unit_test(bounds),
         cmocka_unit_test(every_truncation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

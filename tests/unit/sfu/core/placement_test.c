@@ -253,6 +253,37 @@ static void test_bounds(void **state)
     placement_free(NULL);
 }
 
+/* A room that another node shares is there without anybody of it. */
+static void test_held(void **state)
+{
+    (void)state;
+    struct placement *p = make(2, 1, 0, 0);
+    struct id id = room(1), other = room(2);
+    size_t home, again;
+    assert_int_equal(placement_hold(p, &id, &home), OK);
+    assert_int_equal(placement_hold(p, &id, &again), OK);
+    assert_int_equal(again, home);
+    assert_int_equal(placement_home(p, &id), home);
+    measure(p, home, 900);
+    assert_int_equal(join(p, 1, 5, 1), home);
+    placement_leave(p, &id, 5);
+    placement_seen_begin(p);
+    placement_seen_end(p, home, 100);
+    assert_int_equal(placement_home(p, &id), home);
+    placement_release(p, &id);
+    assert_int_equal(placement_home(p, &id), PLACEMENT_NOWHERE);
+    assert_int_equal(placement_hold(p, &id, &home), OK);
+    placement_close(p, &id);
+    assert_int_equal(placement_room_count(p), 0);
+    join(p, 2, 1, 1);
+    assert_int_equal(placement_hold(p, &other, &home), OK);
+    placement_release(p, &other); /* those who are there keep it */
+    assert_int_equal(placement_home(p, &other), home);
+    placement_release(p, &id); /* none such */
+    placement_hold(p, &id, &home);
+    placement_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_a_room_that_outgrows_its_worker),
         cmocka_unit_test(test_branches_are_few),
         cmocka_unit_test(test_a_busy_worker_takes_no_more),
+        cmocka_unit_test(test_held),
         cmocka_unit_test(test_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

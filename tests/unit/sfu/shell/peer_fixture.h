@@ -241,4 +241,66 @@ static inline bool peer_handshake(struct peer *p, const uint8_t *fingerprint)
     return true;
 }
 
+/* An offer or an answer of one Opus line, with this peer's fingerprint; valid until the next call.
+ */
+static inline char *peer_describe(const struct peer *p, const char *mid, const char *direction,
+                                  const char *setup)
+{
+    static char text[2048];
+    char fingerprint[96];
+    fingerprint_text(fingerprint, dtls_context_fingerprint(p->context));
+    snprintf(text, sizeof text,
+             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE %s\r\n"
+             "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:%s\r\na=%s\r\n"
+             "a=rtcp-mux\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=setup:%s\r\n"
+             "a=rtpmap:111 opus/48000/2\r\na=ssrc:4242 cname:x\r\n"
+             "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=fingerprint:sha-256 %s\r\n",
+             mid, mid, direction, setup, fingerprint);
+    return text;
+}
+
+/* 100 bytes of `seq` as sound. */
+static inline void peer_send_sound(struct peer *p, struct srtp_stream *stream, uint16_t seq)
+{
+    uint8_t out[300] = {0};
+    struct rtp_out o = {.pt = 111, .seq = seq, .ts = seq * 960u, .ssrc = 4242};
+    int n = rtp_out_write(&o, out, sizeof out);
+    memset(out + n, (int)seq, 100);
+    int len = srtp_writer_protect(p->writer, stream, out, (size_t)n + 100, (size_t)n, sizeof out);
+    assert_true(len > 0);
+    peer_send(p, out, (size_t)len);
+}
+
+/* The next decrypted RTP packet, if one comes before `tries` times 20 ms without a datagram. */
+static inline bool peer_take_sound(struct peer *p, struct rtp_header *h, uint8_t *data, size_t cap,
+                                   int tries)
+{
+    for (int i = 0; i < tries; i++) {
+        size_t len = peer_receive(p, data, cap);
+        if (len && demux_packet(data, len) == PACKET_RTP) {
+            assert_int_equal(srtp_peer_unprotect_rtp(p->srtp, data, &len), OK);
+            assert_int_equal(rtp_parse(h, data, len), OK);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The port in the description's candidate. */
+static inline int peer_candidate_port(const char *sdp)
+{
+    const char *at = strstr(sdp, " 127.0.0.1 ");
+    while (at && strncmp(at - 5, "IP4", 3) == 0) {
+        at = strstr(at + 1, " 127.0.0.1 ");
+    }
+    assert_non_null(at);
+    return (int)strtol(at + strlen(" 127.0.0.1 "), NULL, 10);
+}
+
+static inline void peer_aim(struct peer *p, int port)
+{
+    p->server.sin_port = htons((uint16_t)port);
+    assert_int_equal(connect(p->fd, (struct sockaddr *)&p->server, sizeof p->server), 0);
+}
+
 #endif

@@ -25,7 +25,7 @@ static void test_there_and_back(void **state)
     assert_null(relay_ring_take(r));
     assert_int_equal(relay_ring_put(r, RELAY_CLASS_CONTROL, "head", 4, "body", 4), ERR_LIMIT);
     assert_int_equal(relay_ring_dropped(r, RELAY_CLASS_CONTROL), 1);
-    relay_ring_refill(r, pool);
+    relay_ring_refill(r, pool, RELAY_RING_PACKETS);
     assert_int_equal(packet_pool_available(pool), 0);
     assert_int_equal(relay_ring_put(r, RELAY_CLASS_CONTROL, "head", 4, "body", 4), OK);
     assert_int_equal(relay_ring_put(r, RELAY_CLASS_CONTROL, "x", 1, NULL, 0), OK);
@@ -39,7 +39,7 @@ static void test_there_and_back(void **state)
     packet_unref(k);
     assert_null(relay_ring_take(r));
     assert_int_equal(packet_pool_available(pool), 2);
-    relay_ring_refill(r, pool);
+    relay_ring_refill(r, pool, RELAY_RING_PACKETS);
     assert_int_equal(relay_ring_put(r, RELAY_CLASS_CONTROL, "x", PACKET_HEADROOM + 1, NULL, 0),
                      ERR_TOO_LARGE);
     assert_int_equal(relay_ring_put(r, RELAY_CLASS_CONTROL, "x", 1, "x", PACKET_CAP + 1),
@@ -58,8 +58,8 @@ static void test_video_goes_first(void **state)
     struct packet_pool *pool = packet_pool_new(RELAY_RING_PACKETS * 2);
     size_t put[RELAY_CLASSES] = {0};
     assert_int_equal(relay_ring_new(&r), OK);
-    relay_ring_refill(r, pool);
-    relay_ring_refill(r, pool); /* no more than the ring is for */
+    relay_ring_refill(r, pool, RELAY_RING_PACKETS);
+    relay_ring_refill(r, pool, RELAY_RING_PACKETS); /* no more than the ring is for */
     assert_int_equal(packet_pool_available(pool), RELAY_RING_PACKETS);
     for (int c = RELAY_CLASS_VIDEO; c < RELAY_CLASSES; c++) {
         while (relay_ring_put(r, (enum relay_class)c, "x", 1, NULL, 0) == OK) {
@@ -71,6 +71,32 @@ static void test_video_goes_first(void **state)
     assert_int_equal(put[RELAY_CLASS_AUDIO], RELAY_RING_PACKETS * 3 / 16);
     assert_int_equal(put[RELAY_CLASS_CONTROL], RELAY_RING_PACKETS / 16);
     relay_ring_drain(r);
+    relay_ring_free(r);
+    packet_pool_free(pool);
+}
+
+/* Of many rings each has fewer buffers, and video leaves the same part of them to others. */
+static void test_bound(void **state)
+{
+    (void)state;
+    struct relay_ring *r;
+    struct packet_pool *pool = packet_pool_new(RELAY_RING_PACKETS);
+    size_t put = 0;
+    assert_int_equal(relay_ring_new(&r), OK);
+    relay_ring_refill(r, pool, 64);
+    assert_int_equal(packet_pool_available(pool), RELAY_RING_PACKETS - 64);
+    while (relay_ring_put(r, RELAY_CLASS_VIDEO, "x", 1, NULL, 0) == OK) {
+        put++;
+    }
+    assert_int_equal(put, 48);
+    relay_ring_refill(r, pool, 16); /* fewer from now on: what is under way comes home first */
+    for (; put > 0; put--) {
+        packet_unref(relay_ring_take(r));
+        relay_ring_refill(r, pool, 16);
+    }
+    assert_int_equal(packet_pool_available(pool), RELAY_RING_PACKETS - 16);
+    relay_ring_drain(r);
+    assert_int_equal(packet_pool_available(pool), RELAY_RING_PACKETS);
     relay_ring_free(r);
     packet_pool_free(pool);
 }
@@ -103,7 +129,7 @@ static void test_two_threads(void **state)
     struct packet_pool *pool = packet_pool_new(64); /* short of what the ring could hold */
     pthread_t thread;
     assert_int_equal(relay_ring_new(&w.ring), OK);
-    relay_ring_refill(w.ring, pool);
+    relay_ring_refill(w.ring, pool, RELAY_RING_PACKETS);
     assert_int_equal(pthread_create(&thread, NULL, write_all, &w), 0);
     for (uint32_t next = 0; next < FRAMES;) {
         struct packet *k = relay_ring_take(w.ring);
@@ -119,7 +145,7 @@ static void test_two_threads(void **state)
             assert_int_equal(packet_data(k)[k->len - 1], (uint8_t)next);
         }
         packet_unref(k);
-        relay_ring_refill(w.ring, pool);
+        relay_ring_refill(w.ring, pool, RELAY_RING_PACKETS);
         next++;
     }
     pthread_join(thread, NULL);
@@ -135,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_video_goes_first),
+        cmocka_unit_test(test_bound),
         cmocka_unit_test(test_two_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

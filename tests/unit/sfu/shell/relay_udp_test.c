@@ -1,5 +1,5 @@
-/* Two nodes' ends over loopback: they find each other, frames pass, one is restarted, strangers are
- * nobody. Time is an argument; sockets are real. */
+/* Nodes' ends over loopback: they find each other, frames pass, one is restarted, one has several
+ * peers over its port, strangers are nobody. Time is an argument; sockets are real. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/base/err.h"
+#include "lib/proto/relay_frame.h"
 #include "sfu/core/relay_session.h"
 #include "sfu/shell/relay_udp.h"
 
@@ -21,23 +22,31 @@
 struct side {
     struct relay_udp *udp;
     int ups, downs, frames;
+    uint32_t last_peer;
     uint8_t last[2048];
     size_t last_len;
 };
 
-static void on_up(void *arg)
+static void on_up(void *arg, uint32_t peer)
 {
     ((struct side *)arg)->ups++;
+    ((struct side *)arg)->last_peer = peer;
 }
 
-static void on_down(void *arg)
+static void on_down(void *arg, uint32_t peer)
 {
     ((struct side *)arg)->downs++;
+    ((struct side *)arg)->last_peer = peer;
 }
 
-static void on_frame(void *arg, const uint8_t *data, size_t len)
+static void on_frame(void *arg, uint32_t peer, const uint8_t *data, size_t len)
 {
     struct side *s = arg;
+    struct relay_frame f;
+    if (relay_frame_read(&f, data, len) == OK && f.type == RELAY_PING) {
+        return;
+    }
+    s->last_peer = peer;
     memcpy(s->last, data, len);
     s->last_len = len;
     s->frames++;
@@ -47,14 +56,27 @@ static void open_side(struct side *s, const char *secret)
 {
     static const struct relay_udp_handlers handlers = {on_up, on_down, on_frame};
     memset(s, 0, sizeof *s);
-    assert_int_equal(relay_udp_open(&s->udp, "127.0.0.1", 0, secret, strlen(secret), &handlers, s),
-                     OK);
+    assert_int_equal(relay_udp_open(&s->udp, "127.0.0.1", 0, secret, strlen(secret)), OK);
+    relay_udp_handle(s->udp, &handlers, s);
+}
+
+/* b is a's peer of that number. */
+static void know(struct side *a, uint32_t peer, struct side *b)
+{
+    assert_int_equal(relay_udp_peer(a->udp, peer, "127.0.0.1", relay_udp_port(b->udp)), OK);
+}
+
+static int send_text(struct side *s, uint32_t peer, const char *text)
+{
+    int err = relay_udp_send(s->udp, peer, text, strlen(text), NULL, 0);
+    relay_udp_flush(s->udp);
+    return err;
 }
 
 static void introduce(struct side *a, struct side *b)
 {
-    assert_int_equal(relay_udp_peer(a->udp, "127.0.0.1", relay_udp_port(b->udp)), OK);
-    assert_int_equal(relay_udp_peer(b->udp, "127.0.0.1", relay_udp_port(a->udp)), OK);
+    know(a, 0, b);
+    know(b, 0, a);
 }
 
 /* Both read until nothing comes for 20 ms. */
@@ -83,22 +105,23 @@ static void test_frames_pass(void **state)
     memset(body, 7, sizeof body);
     open_side(&a, SECRET);
     open_side(&b, SECRET);
-    assert_int_equal(relay_udp_send(a.udp, "x", 1, NULL, 0), ERR_STATE);
+    assert_int_equal(send_text(&a, 0, "x"), ERR_STATE);
     introduce(&a, &b);
     meet(&a, &b, 1000);
     assert_int_equal(a.ups, 1);
     assert_int_equal(b.ups, 1);
     for (int i = 0; i < 50; i++) {
-        assert_int_equal(relay_udp_send(a.udp, "head", 4, body, (size_t)i * 30), OK);
+        assert_int_equal(relay_udp_send(a.udp, 0, "head", 4, body, (size_t)i * 30), OK);
     }
+    relay_udp_flush(a.udp);
     settle(&a, &b, 2000);
     assert_int_equal(b.frames, 50);
     assert_int_equal(b.last_len, 4 + 49 * 30);
     assert_memory_equal(b.last, "head\7\7", 6);
-    assert_int_equal(relay_udp_send(b.udp, "back", 4, NULL, 0), OK);
+    assert_int_equal(send_text(&b, 0, "back"), OK);
     settle(&a, &b, 2000);
     assert_int_equal(a.last_len, 4);
-    assert_int_equal(relay_udp_send(a.udp, "head", 4, body, 2000), ERR_TOO_LARGE);
+    assert_int_equal(relay_udp_send(a.udp, 0, "head", 4, body, 2000), ERR_TOO_LARGE);
     assert_int_equal(relay_udp_counts(a.udp)->sent, 50);
     assert_int_equal(relay_udp_counts(b.udp)->received, 50);
     relay_udp_close(a.udp);
@@ -127,7 +150,7 @@ static void test_one_goes_and_comes_back(void **state)
         relay_udp_receive(a.udp, now_us);
     }
     assert_int_equal(a.downs, 1);
-    assert_int_equal(relay_udp_send(a.udp, "x", 1, NULL, 0), ERR_STATE);
+    assert_int_equal(send_text(&a, 0, "x"), ERR_STATE);
     open_side(&b, SECRET);
     introduce(&a, &b);
     now_us += 1000000;
@@ -147,23 +170,71 @@ static void test_strangers(void **state)
     open_side(&c, "another secret, as long as it");
     introduce(&a, &b);
     meet(&a, &b, 1000);
-    assert_int_equal(relay_udp_peer(c.udp, "127.0.0.1", relay_udp_port(a.udp)), OK);
+    know(&c, 0, &a);
     uint64_t refused = relay_udp_counts(a.udp)->refused;
     meet(&a, &c, 2000);
     assert_int_equal(c.ups, 0);
     assert_int_equal(relay_udp_counts(a.udp)->refused, refused + 1);
-    assert_int_equal(relay_udp_peer(a.udp, "127.0.0.1", relay_udp_port(c.udp)), OK);
+    know(&a, 1, &c);
     meet(&a, &c, 1000000); /* the right address doesn't help without the secret */
     assert_int_equal(c.ups, 0);
     assert_int_equal(a.ups, 1);
-    assert_int_equal(relay_udp_peer(a.udp, "localhost", 1), ERR_INVALID);
-    static const struct relay_udp_handlers handlers = {on_up, on_down, on_frame};
+    assert_true(relay_udp_is_up(a.udp, 0)); /* nor does it hurt whom we know */
+    assert_false(relay_udp_is_up(a.udp, 1));
+    assert_int_equal(relay_udp_peer(a.udp, 1, "localhost", 1), ERR_INVALID);
+    assert_int_equal(relay_udp_peer(a.udp, 1, "127.0.0.1", 0), ERR_INVALID);
+    assert_int_equal(relay_udp_peer(a.udp, RELAY_UDP_PEERS, "127.0.0.1", 1), ERR_INVALID);
     struct relay_udp *u;
-    assert_int_equal(relay_udp_open(&u, "127.0.0.1", 0, "short", 5, &handlers, &a), ERR_INVALID);
+    assert_int_equal(relay_udp_open(&u, "127.0.0.1", 0, "short", 5), ERR_INVALID);
     relay_udp_close(a.udp);
     relay_udp_close(b.udp);
     relay_udp_close(c.udp);
     relay_udp_close(NULL);
+}
+
+/* One port, two peers: each has a session of its own, and who is forgotten is a stranger. */
+static void test_several_peers(void **state)
+{
+    (void)state;
+    struct side a, b, c;
+    open_side(&a, SECRET);
+    open_side(&b, SECRET);
+    open_side(&c, SECRET);
+    know(&a, 3, &b);
+    know(&a, 15, &c);
+    know(&b, 0, &a);
+    know(&c, 0, &a);
+    meet(&a, &b, 1000);
+    meet(&a, &c, 1000);
+    assert_int_equal(a.ups, 2);
+    assert_int_equal(send_text(&b, 0, "of b"), OK);
+    settle(&a, &b, 2000);
+    assert_int_equal(a.last_peer, 3);
+    assert_int_equal(send_text(&c, 0, "of c"), OK);
+    settle(&a, &c, 2000);
+    assert_int_equal(a.last_peer, 15);
+    assert_int_equal(send_text(&a, 15, "to c"), OK);
+    settle(&a, &c, 2000);
+    settle(&a, &b, 2000);
+    assert_int_equal(b.frames, 0);
+    assert_int_equal(c.frames, 1);
+    know(&a, 15, &c); /* nothing new */
+    assert_true(relay_udp_is_up(a.udp, 15));
+    relay_udp_forget(a.udp, 15);
+    assert_int_equal(send_text(&a, 15, "x"), ERR_STATE);
+    uint64_t refused = relay_udp_counts(a.udp)->refused;
+    assert_int_equal(send_text(&c, 0, "still here"), OK);
+    settle(&a, &c, 3000);
+    assert_int_equal(relay_udp_counts(a.udp)->refused, refused + 1);
+    assert_int_equal(a.frames, 2);
+    know(&a, 3, &c); /* another node has taken b's place */
+    assert_false(relay_udp_is_up(a.udp, 3));
+    meet(&a, &c, 4000);
+    assert_true(relay_udp_is_up(a.udp, 3));
+    assert_int_equal(c.ups, 2);
+    relay_udp_close(a.udp);
+    relay_udp_close(b.udp);
+    relay_udp_close(c.udp);
 }
 
 int main(void)
@@ -171,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frames_pass),
         cmocka_unit_test(test_one_goes_and_comes_back),
+        cmocka_unit_test(test_several_peers),
         cmocka_unit_test(test_strangers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

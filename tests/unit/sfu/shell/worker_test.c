@@ -4,42 +4,13 @@
 
 #include "lib/proto/sdp_subscribe.h"
 
-#define OFFER_HEAD                                                                                 \
-    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n"                      \
-    "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendonly\r\n"             \
-    "a=rtcp-mux\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=setup:actpass\r\n"    \
-    "a=rtpmap:111 opus/48000/2\r\na=ssrc:4242 cname:x\r\na=fingerprint:sha-256 "
-
-static char *offer_of(const struct peer *p)
-{
-    static char text[2048];
-    char fingerprint[96];
-    fingerprint_text(fingerprint, dtls_context_fingerprint(p->context));
-    snprintf(text, sizeof text, OFFER_HEAD "%s\r\n", fingerprint);
-    return text;
-}
-
-static char *answer_of(const struct peer *p)
-{
-    static char text[4096];
-    char fingerprint[96];
-    fingerprint_text(fingerprint, dtls_context_fingerprint(p->context));
-    snprintf(text, sizeof text,
-             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE a0\r\n"
-             "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:a0\r\na=recvonly\r\n"
-             "a=rtcp-mux\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n"
-             "a=setup:active\r\na=rtpmap:111 opus/48000/2\r\n"
-             "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=fingerprint:sha-256 %s\r\n",
-             fingerprint);
-    return text;
-}
-
 /* Offers and takes the answer's credentials; the server's fingerprint comes out. */
 static void publish(struct control_end *c, struct peer *p, uint32_t number, uint8_t *fingerprint)
 {
     struct control_frame f;
     peer_open(p, worker_port(c->worker));
-    control_send(c, control_make_publish(c->next_id++, ROOM, number, offer_of(p)));
+    control_send(c, control_make_publish(c->next_id++, ROOM, number,
+                                         peer_describe(p, "0", "sendonly", "actpass")));
     control_await(c, CONTROL_REPLY, &f);
     assert_true(f.ok);
     peer_take_server(p, f.sdp, fingerprint);
@@ -76,37 +47,13 @@ static void connect_subscriber(struct control_end *c, struct peer *p, uint32_t n
             assert_true(peer_check(p, "abcd"));
             assert_true(peer_handshake(p, fingerprint));
         } else {
-            control_send(c, control_make_answer(c->next_id++, ROOM, number, answer_of(p)));
+            control_send(c, control_make_answer(c->next_id++, ROOM, number,
+                                                peer_describe(p, "a0", "recvonly", "active")));
             control_await(c, CONTROL_REPLY, &f);
             assert_true(f.ok);
             control_free(&f);
         }
     }
-}
-
-static void send_audio(struct peer *p, struct srtp_stream *stream, uint16_t seq)
-{
-    uint8_t out[300] = {0};
-    struct rtp_out o = {.pt = 111, .seq = seq, .ts = seq * 960u, .ssrc = 4242};
-    int n = rtp_out_write(&o, out, sizeof out);
-    memset(out + n, (int)seq, 100);
-    int len = srtp_writer_protect(p->writer, stream, out, (size_t)n + 100, (size_t)n, sizeof out);
-    assert_true(len > 0);
-    peer_send(p, out, (size_t)len);
-}
-
-/* The next decrypted RTP packet within a second, or false. */
-static bool receive_audio(struct peer *p, struct rtp_header *h, uint8_t *data, size_t cap)
-{
-    for (int i = 0; i < 50; i++) {
-        size_t len = peer_receive(p, data, cap);
-        if (len && demux_packet(data, len) == PACKET_RTP) {
-            assert_int_equal(srtp_peer_unprotect_rtp(p->srtp, data, &len), OK);
-            assert_int_equal(rtp_parse(h, data, len), OK);
-            return true;
-        }
-    }
-    return false;
 }
 
 static void pass_sound(struct peer *from, struct peer *to, uint32_t number)
@@ -116,8 +63,8 @@ static void pass_sound(struct peer *from, struct peer *to, uint32_t number)
     struct rtp_header h;
     uint16_t first = 0;
     for (uint16_t i = 0; i < 20; i++) {
-        send_audio(from, &stream, (uint16_t)(100 + i));
-        assert_true(receive_audio(to, &h, data, sizeof data));
+        peer_send_sound(from, &stream, (uint16_t)(100 + i));
+        assert_true(peer_take_sound(to, &h, data, sizeof data, 50));
         assert_int_equal(h.payload_len, 100);
         assert_int_equal(data[h.payload_off], 100 + i);
         assert_int_equal(h.n_csrc, 1);
@@ -280,7 +227,7 @@ static void test_a_fingerprint_that_is_nearly_right(void **state)
     uint8_t fingerprint[DTLS_FINGERPRINT_LEN];
     control_open(&c);
     peer_open(&p, worker_port(c.worker));
-    char *offer = offer_of(&p);
+    char *offer = peer_describe(&p, "0", "sendonly", "actpass");
     char *last = offer + strlen(offer) - 3; /* before the end of the line */
     *last = *last == '0' ? '1' : '0';
     control_send(&c, control_make_publish(c.next_id++, ROOM, 1, offer));
