@@ -11,6 +11,7 @@
 #include "lib/base/log.h"
 #include "lib/io/http.h"
 #include "sfu/shell/addresses.h"
+#include "sfu/shell/limits.h"
 #include "sfu/shell/sfu_metrics.h"
 #include "sfu/shell/signald_link.h"
 #include "sfu/shell/srtp_peer.h"
@@ -169,6 +170,7 @@ static int start_workers(struct sfud *s)
         .nodes = {.address = config_str(c, "sfu.relay_address"),
                   .port = (int)config_int(c, "sfu.relay_port")},
     };
+    limits_read(&o, c);
     int err = add_candidates(s, &o);
     if (err) {
         return fail("no address to offer: set [sfu] public_addresses or allow_loopback", err);

@@ -13,8 +13,7 @@
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 
-/* The address as an IPv6 one. "" and "::" are any; false when it is neither family's text. */
-static bool address_of(struct sockaddr_in6 *out, const char *address, int port)
+bool udp_address_of(struct sockaddr_in6 *out, const char *address, int port)
 {
     memset(out, 0, sizeof(*out));
     out->sin6_family = AF_INET6;
@@ -113,7 +112,7 @@ static int port_of(int fd)
 int udp_open(struct udp **out, const char *address, int port, int buffer_bytes)
 {
     struct sockaddr_in6 a;
-    if (!address_of(&a, address, port))
+    if (!udp_address_of(&a, address, port))
         return ERR_INVALID;
     struct udp *u = calloc(1, sizeof(*u));
     if (!u)

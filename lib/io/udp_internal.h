@@ -40,6 +40,8 @@ struct udp {
 
 /* ---- udp.c ---- */
 
+/* The address as an IPv6 one. "" and "::" are any; false when it is neither family's text. */
+bool udp_address_of(struct sockaddr_in6 *out, const char *address, int port);
 void udp_to_v4(struct sockaddr_in *out, const struct sockaddr_in6 *in);
 void udp_from_v4(struct sockaddr_in6 *out, const struct sockaddr_in *in);
 void udp_map_v4(struct in6_addr *out, const struct in_addr *in);

@@ -34,6 +34,7 @@ void admission_limits_default(struct admission_limits *l)
         .packets = {.per_second = 4000, .burst = 4000},
         .stun_prefix = {.per_second = 500, .burst = 1000},
         .stun_all = {.per_second = 20000, .burst = 20000},
+        .busy_percent = 85,
     };
 }
 
@@ -86,7 +87,7 @@ int admission_join(struct admission *a)
 /* ---- answers to strangers ---- */
 
 /* The first 24 bits of an IPv4 address, 56 of an IPv6 one: what one customer of a provider has. */
-static uint64_t prefix_of(const uint8_t *address)
+uint64_t admission_prefix(const uint8_t *address)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     uint64_t key = 0;
@@ -129,7 +130,7 @@ int admission_stranger(struct admission *a, const uint8_t *address, size_t reque
         a->count[ADMISSION_REFUSED_LARGER]++;
         return ERR_TOO_LARGE;
     }
-    struct admission_prefix *p = find_prefix(a, prefix_of(address));
+    struct admission_prefix *p = find_prefix(a, admission_prefix(address));
     p->seen_us = now_us;
     if (!admission_take(&p->bucket, &a->limits.stun_prefix, now_us) ||
         !admission_take(&a->stun_all, &a->limits.stun_all, now_us)) {

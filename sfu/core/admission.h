@@ -41,6 +41,7 @@ struct admission_limits {
     struct admission_rate packets;      /* RTP of one publisher */
     struct admission_rate stun_prefix;  /* answers to addresses not verified yet, of one prefix */
     struct admission_rate stun_all;     /* of all of them */
+    uint32_t busy_percent; /* of its time a worker may work before it sheds; 0: it never does */
 };
 /* Limits that suit a worker on one core: what an office behind one address needs passes. */
 void admission_limits_default(struct admission_limits *l);
@@ -55,6 +56,10 @@ struct admission_prefix {
     struct admission_bucket bucket;
     int64_t seen_us;
 };
+
+/* The network that an address belongs to, as 64 bits that no other has: /24 of IPv4 (16 bytes,
+ * mapped), /56 of IPv6. Never 0. */
+uint64_t admission_prefix(const uint8_t *address);
 
 /* ---- overload ---- */
 

@@ -3,8 +3,7 @@
 #include "sfu/core/admission.h"
 
 #define SMOOTH_US      1000000 /* time constant of the busy share */
-#define BUSY_SHED      0.85    /* from here on more is shed */
-#define BUSY_RESTORE   0.65    /* below this it is taken back; between them it stays */
+#define BUSY_BAND      0.2 /* so far below busy_percent it is taken back; between them it stays */
 #define SHED_STEP_US   500000
 #define RESTORE_US     2000000  /* the shortest wait before a step is taken back */
 #define RESTORE_MAX_US 60000000 /* the longest */
@@ -39,15 +38,15 @@ static void take_back(struct admission_load *l, int64_t now_us)
     l->restored_us = now_us;
 }
 
-static void step(struct admission_load *l, int64_t now_us)
+static void step(struct admission_load *l, double most, int64_t now_us)
 {
     int64_t waited_us = now_us - l->step_us;
     if (l->restore_us < RESTORE_US || (l->shed == 0 && waited_us >= RESTORE_MAX_US)) {
         l->restore_us = RESTORE_US;
     }
-    if (l->busy >= BUSY_SHED && waited_us >= SHED_STEP_US) {
+    if (l->busy >= most && waited_us >= SHED_STEP_US) {
         shed_more(l, now_us);
-    } else if (l->busy < BUSY_RESTORE && l->shed > 0 && waited_us >= l->restore_us) {
+    } else if (l->busy < most - BUSY_BAND && l->shed > 0 && waited_us >= l->restore_us) {
         take_back(l, now_us);
     }
 }
@@ -59,7 +58,7 @@ bool admission_busy(struct admission *a, int64_t busy_us, int64_t now_us)
     bool refusing = l->refusing;
     int64_t elapsed_us = now_us - l->since_us;
     bool first = l->since_us == 0;
-    if (!first && elapsed_us <= 0) {
+    if (a->limits.busy_percent == 0 || (!first && elapsed_us <= 0)) {
         return false;
     }
     l->since_us = now_us;
@@ -69,7 +68,7 @@ bool admission_busy(struct admission *a, int64_t busy_us, int64_t now_us)
     }
     double busy = busy_us <= 0 ? 0 : (double)busy_us / (double)elapsed_us;
     smooth(l, busy < 1 ? busy : 1, elapsed_us);
-    step(l, now_us);
+    step(l, a->limits.busy_percent / 100.0, now_us);
     return shed != l->shed || refusing != l->refusing;
 }
 

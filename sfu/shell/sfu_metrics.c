@@ -2,8 +2,12 @@
 
 #include "lib/base/metrics.h"
 
-#define DROPPED "sotto_sfu_dropped_packets_total"
-#define DROPHLP "Packets dropped, by reason"
+#define DROPPED       "sotto_sfu_dropped_packets_total"
+#define DROPHLP       "Packets dropped, by reason"
+#define REFUSED       "sotto_sfu_refused_total"
+#define REFUSEDHLP    "What was over a bound, by what it was"
+#define TCP_CLOSED    "sotto_sfu_tcp_closed_total"
+#define TCP_CLOSEDHLP "ICE-TCP connections that we closed, by reason"
 #define COUNTER(n, l, h)                                                                           \
     {                                                                                              \
         .name = n, .labels = l, .help = h, .kind = METRIC_COUNTER                                  \
@@ -31,10 +35,12 @@ static struct metric table[SFU_METRICS] = {
     [SFU_DROP_POOL] = COUNTER(DROPPED, "reason=\"pool_empty\"", DROPHLP),
     [SFU_DROP_SEND] = COUNTER(DROPPED, "reason=\"send_refused\"", DROPHLP),
     [SFU_DROP_RELAY] = COUNTER(DROPPED, "reason=\"relay_full\"", DROPHLP),
-    [SFU_RELAY_REFUSED] =
-        COUNTER("sotto_sfu_relay_refused_total", NULL,
-                "Datagrams at the relay port of strangers, of another secret, replayed or malformed"),
+    [SFU_RELAY_REFUSED] = COUNTER(
+        "sotto_sfu_relay_refused_total", NULL,
+        "Datagrams at the relay port of strangers, of another secret, replayed or malformed"),
     [SFU_RELAY_LINKS] = GAUGE("sotto_sfu_relay_links", "Links to other nodes that are up"),
+    [SFU_DROP_RATE] = COUNTER(DROPPED, "reason=\"publisher_rate\"", DROPHLP),
+    [SFU_DROP_TCP] = COUNTER(DROPPED, "reason=\"slow_tcp\"", DROPHLP),
     [SFU_ROOMS] = GAUGE("sotto_sfu_rooms", "Rooms"),
     [SFU_TRANSPORTS] = GAUGE("sotto_sfu_transports", "Peer connections"),
     [SFU_STUN_REQUESTS] =
@@ -48,6 +54,21 @@ static struct metric table[SFU_METRICS] = {
         COUNTER("sotto_sfu_dtls_handshakes_total", NULL, "DTLS handshakes completed and verified"),
     [SFU_DTLS_FAILURES] = COUNTER("sotto_sfu_dtls_failures_total", NULL,
                                   "DTLS handshakes that failed or came with another fingerprint"),
+    [SFU_REFUSED_HANDSHAKES] = COUNTER(REFUSED, "what=\"handshake\"", REFUSEDHLP),
+    [SFU_REFUSED_RESOURCES] = COUNTER(REFUSED, "what=\"resource\"", REFUSEDHLP),
+    [SFU_REFUSED_JOINS] = COUNTER(REFUSED, "what=\"join\"", REFUSEDHLP),
+    [SFU_REFUSED_STUN] = COUNTER(REFUSED, "what=\"stun_rate\"", REFUSEDHLP),
+    [SFU_REFUSED_LARGER] = COUNTER(REFUSED, "what=\"stun_larger\"", REFUSEDHLP),
+    [SFU_EVICTED_PREFIXES] = COUNTER("sotto_sfu_forgotten_prefixes_total", NULL,
+                                     "Networks whose rate was forgotten for others' sake"),
+    [SFU_SHED] = GAUGE("sotto_sfu_shed_sixteenths",
+                       "Sixteenths of the video that overloaded workers don't send, summed"),
+    [SFU_TCP_CONNECTIONS] = GAUGE("sotto_sfu_tcp_connections", "ICE-TCP connections"),
+    [SFU_TCP_ACCEPTED] =
+        COUNTER("sotto_sfu_tcp_accepted_total", NULL, "ICE-TCP connections that came in"),
+    [SFU_TCP_REFUSED] = COUNTER(TCP_CLOSED, "reason=\"bound\"", TCP_CLOSEDHLP),
+    [SFU_TCP_UNPROVEN] = COUNTER(TCP_CLOSED, "reason=\"unproven\"", TCP_CLOSEDHLP),
+    [SFU_TCP_SLOW] = COUNTER(TCP_CLOSED, "reason=\"slow\"", TCP_CLOSEDHLP),
     [SFU_NACKS_RECEIVED] =
         COUNTER("sotto_sfu_nacks_total", "direction=\"received\"", "Packets asked for again"),
     [SFU_NACKS_SENT] =

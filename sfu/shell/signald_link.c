@@ -242,8 +242,9 @@ static void on_frame(struct link *k, void *arg, const uint8_t *data, size_t len)
         free(f);
         return;
     }
-    if (worker_set_request(s->workers, f) != OK) {
-        refuse(k, f->id, "unavailable", "overloaded");
+    err = worker_set_request(s->workers, f);
+    if (err) {
+        refuse(k, f->id, err == ERR_LIMIT ? "overloaded" : "unavailable", err_name(err));
         control_free(f);
         free(f);
     }

@@ -6,6 +6,7 @@
 
 #include "lib/base/crypto.h"
 #include "lib/base/err.h"
+#include "sfu/shell/tcp_listener.h"
 
 struct transport_table {
     struct peer_address *by_address;
@@ -50,14 +51,27 @@ struct peer_address *transport_by_address(const struct transport_table *t,
     return found;
 }
 
+struct peer_address *transport_by_path(const struct transport_table *t,
+                                       const struct peer_path *path)
+{
+    return path->tcp ? tcp_conn_user(path->tcp) : transport_by_address(t, path->addr);
+}
+
+/* A connection goes with its address. */
 static void address_remove(struct transport_table *table, struct peer_address *a)
 {
     struct transport *t = a->transport;
     if (!t) {
         return;
     }
-    HASH_DEL(table->by_address, a);
+    if (!a->tcp) {
+        HASH_DEL(table->by_address, a);
+    } else if (tcp_conn_user(a->tcp) == a) {
+        tcp_conn_set_user(a->tcp, NULL);
+        tcp_conn_drop(a->tcp);
+    }
     a->transport = NULL;
+    a->tcp = NULL;
     if (t->selected == a) {
         t->selected = NULL;
     }
@@ -81,35 +95,69 @@ static struct peer_address *address_place(struct transport_table *table, struct 
 }
 
 static struct peer_address *address_add(struct transport_table *table, struct transport *t,
-                                        const struct sockaddr_in6 *addr)
+                                        const struct peer_path *path)
 {
     struct peer_address *a = address_place(table, t);
-    *a = (struct peer_address){.key = key_of(addr), .addr = *addr, .transport = t};
+    *a = (struct peer_address){
+        .key = key_of(path->addr), .addr = *path->addr, .tcp = path->tcp, .transport = t};
+    if (a->tcp) {
+        tcp_conn_prove(a->tcp);
+        tcp_conn_set_user(a->tcp, a);
+        return a;
+    }
     unsigned hash = hash_of(&a->key);
     HASH_ADD_BYHASHVALUE(hh, table->by_address, key, sizeof a->key, hash, a);
     return a;
 }
 
-void transport_checked(struct transport_table *table, struct transport *t,
-                       const struct sockaddr_in6 *addr, const struct in6_addr *local,
-                       bool nominated, int64_t now_us)
+/* The path speaks for another peer connection from now on. */
+static void address_part(struct transport_table *table, struct peer_address *a)
 {
-    struct peer_address *a = transport_by_address(table, addr);
+    if (a->tcp) {
+        tcp_conn_set_user(a->tcp, NULL);
+    }
+    address_remove(table, a);
+}
+
+void transport_checked(struct transport_table *table, struct ice_credentials *c,
+                       const struct peer_path *path, bool nominated, int64_t now_us)
+{
+    struct transport *t = c->transport;
+    struct peer_address *a = transport_by_path(table, path);
+    bool current = c == transport_local(t);
     if (a && a->transport != t) {
-        address_remove(table, a); /* the address speaks for another peer connection now */
+        address_part(table, a);
         a = NULL;
     }
     if (!a) {
-        a = address_add(table, t, addr);
+        a = address_add(table, t, path);
     }
+    bool stale = t->selected && now_us - t->selected->checked_us > TRANSPORT_STALE_US;
     a->checked_us = now_us;
     t->heard_us = now_us;
+    nominated = nominated && (current || !t->selected || t->selected_epoch != t->epoch);
+    nominated = nominated || !t->selected || stale;
     if (nominated || a != t->selected) {
-        a->local = *local;
+        a->local = *path->local;
     }
-    if (nominated || !t->selected) {
+    if (nominated) {
         t->selected = a;
+        t->selected_epoch = current ? t->epoch : t->selected_epoch;
     }
+}
+
+void transport_lost_address(struct transport_table *table, struct peer_address *a)
+{
+    struct transport *t = a->transport;
+    struct peer_address *latest = NULL;
+    address_remove(table, a);
+    for (int i = 0; i < TRANSPORT_ADDRESSES; i++) {
+        struct peer_address *other = &t->address[i];
+        if (other->transport && (!latest || other->checked_us > latest->checked_us)) {
+            latest = other;
+        }
+    }
+    t->selected = t->selected ? t->selected : latest;
 }
 
 /* ---- credentials ---- */

@@ -11,6 +11,8 @@
 #include "lib/base/ids.h"
 #include "lib/proto/control.h"
 #include "lib/proto/sdp.h"
+#include "sfu/core/admission.h"
+#include "sfu/core/due_wheel.h"
 #include "sfu/core/router.h"
 #include "sfu/core/srtp_writer.h"
 #include "sfu/shell/dtls.h"
@@ -22,8 +24,12 @@
     30000000                          /* consent: without a check or packet it is gone (RFC 7675)  \
                                        */
 #define TRANSPORT_CONNECT_US 30000000 /* time for the answer, the checks and the handshake */
-#define TRANSPORT_UFRAG_LEN  8
-#define TRANSPORT_PWD_LEN    32
+/* Where the selected address had no check for so long, any other that has one takes its place: a
+ * client that nominated once and whose NAT gave it another port goes on checking each 5 s, without
+ * nominating again (RFC 7675 section 5.1). */
+#define TRANSPORT_STALE_US  7000000
+#define TRANSPORT_UFRAG_LEN 8
+#define TRANSPORT_PWD_LEN   32
 #define TRANSPORT_ICE_EPOCHS                                                                       \
     2 /* credentials in force: after an ICE restart, the former ones too                           \
        */
@@ -38,10 +44,18 @@ struct peer_key {
     uint32_t scope;
 };
 
+/* Where a packet came from. */
+struct peer_path {
+    const struct sockaddr_in6 *addr;
+    const struct in6_addr *local; /* which address of ours it came to; all zeros: the bound one */
+    struct tcp_conn *tcp;         /* by this connection; NULL: by UDP */
+};
+
 struct peer_address {
     struct peer_key key;
     struct sockaddr_in6 addr;
     struct in6_addr local; /* which address of ours it speaks with; all zeros: the bound one */
+    struct tcp_conn *tcp;  /* NULL: UDP; else not in the table, but the connection's user */
     struct transport *transport; /* NULL: unused */
     int64_t checked_us;
     UT_hash_handle hh;
@@ -62,9 +76,10 @@ struct transport {
     struct peer_address *selected; /* where we send; NULL before the first check */
     struct publisher *publisher;   /* one of the two, by `which` */
     struct subscriber *subscriber;
-    int64_t heard_us; /* last verified check or authenticated packet */
-    bool connected;   /* keyed */
-    bool lost;        /* to be removed at the end of this turn */
+    int64_t heard_us;                /* last verified check or authenticated packet */
+    struct admission_bucket packets; /* of a publisher (admission_packet) */
+    bool connected;                  /* keyed */
+    bool lost;                       /* to be removed at the end of this turn */
     struct transport *prev, *next;
     struct transport *prev_publisher, *next_publisher; /* utlist of those that publish */
 
@@ -76,9 +91,13 @@ struct transport {
     uint64_t session_id, session_version;
 
     struct ice_credentials credentials[TRANSPORT_ICE_EPOCHS];
-    unsigned epoch; /* credentials[epoch % 2] are the current ones */
+    unsigned epoch;          /* credentials[epoch % 2] are the current ones */
+    unsigned selected_epoch; /* in which `selected` was nominated */
     struct peer_address address[TRANSPORT_ADDRESSES];
     int64_t created_us;
+    struct due_entry due; /* when worker_check_peers is to look at it */
+    bool handshaking;     /* held as one of ADMISSION_HANDSHAKES */
+    uint64_t held_tracks; /* of ADMISSION_TRACKS */
 
     bool has_remote;
     struct sdp_remote remote;
@@ -105,11 +124,18 @@ void transport_free(struct transport_table *table, struct transport *t);
 const struct ice_credentials *transport_local(const struct transport *t);
 /* New credentials for an ICE restart; those before stay good until the next one. */
 void transport_restart(struct transport_table *table, struct transport *t);
-/* A check from addr to our address `local` was verified: addr belongs to t from now on, and the
- * pair is how we send when it was nominated or nothing was before. */
-void transport_checked(struct transport_table *table, struct transport *t,
-                       const struct sockaddr_in6 *addr, const struct in6_addr *local,
-                       bool nominated, int64_t now_us);
+/* A check that came by this path under these credentials of t's was verified: the address belongs
+ * to t from now on, and the pair is how we send when it was nominated or nothing was before. After
+ * an ICE restart the former credentials nominate only until the new ones have (RFC 8445 section 9).
+ * An address that another transport had is this one's now. */
+void transport_checked(struct transport_table *table, struct ice_credentials *c,
+                       const struct peer_path *path, bool nominated, int64_t now_us);
+/* The verified address that a packet came from, or NULL. */
+struct peer_address *transport_by_path(const struct transport_table *t,
+                                       const struct peer_path *path);
+/* The connection of a TCP address has ended: what leaves goes to the address that was checked last,
+ * if there is another. */
+void transport_lost_address(struct transport_table *table, struct peer_address *a);
 /* What the peer's SDP said. */
 void transport_set_remote(struct transport *t, const struct sdp_remote *remote);
 /* Takes the keys when DTLS is ready and was not before. True when the transport became connected.

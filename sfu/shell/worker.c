@@ -6,10 +6,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "lib/base/crypto.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 #include "lib/proto/demux.h"
 #include "sfu/shell/sfu_metrics.h"
+#include "sfu/shell/tcp_listener.h"
 #include "sfu/shell/worker_private.h"
 #include "sfu/shell/worker_relay.h"
 
@@ -36,7 +38,7 @@ static void flush_datagrams(struct worker *w)
 static int send_trains(void *arg, const struct udp_message *m, int n)
 {
     struct worker *w = arg;
-    return udp_send_messages(w->udp, m, n);
+    return w->tcp ? worker_tcp_messages(w, m, n) : udp_send_messages(w->udp, m, n);
 }
 
 static void note_trains(struct worker *w)
@@ -82,20 +84,24 @@ uint8_t *worker_out_begin(struct worker *w)
     return w->out_data[w->n_out];
 }
 
-void worker_out_commit(struct worker *w, size_t len, const struct sockaddr_in6 *to,
-                       const struct in6_addr *local)
+void worker_out_commit(struct worker *w, size_t len, const struct peer_path *to)
 {
     struct udp_packet *p = &w->out_packet[w->n_out];
+    if (to->tcp) {
+        (void)tcp_conn_send(to->tcp, w->out_data[w->n_out], len, true, w->now_us);
+        return;
+    }
     p->data = w->out_data[w->n_out];
     p->len = len;
-    p->peer = *to;
-    p->local = *local;
+    p->peer = *to->addr;
+    p->local = *to->local;
     w->n_out++;
 }
 
 void worker_out_to_peer(struct worker *w, size_t len, const struct peer_address *to)
 {
-    worker_out_commit(w, len, &to->addr, &to->local);
+    struct peer_path path = {.addr = &to->addr, .local = &to->local, .tcp = to->tcp};
+    worker_out_commit(w, len, &path);
 }
 
 static void tell(struct worker *w, char *text, bool hello)
@@ -128,34 +134,34 @@ void worker_tell_hello(struct worker *w, char *text)
 
 /* ---- receiving ---- */
 
-static void receive(struct worker *w, struct udp_packet *p)
+void worker_receive(struct worker *w, const struct peer_path *from, uint8_t *data, size_t len)
 {
     worker_count(w, SFU_RECEIVED_PACKETS, 1);
-    worker_count(w, SFU_RECEIVED_BYTES, (int64_t)p->len);
-    if (p->len == 0) {
+    worker_count(w, SFU_RECEIVED_BYTES, (int64_t)len);
+    if (len == 0) {
         worker_count(w, SFU_DROP_TOO_LARGE, 1);
         return;
     }
-    enum packet_kind kind = demux_packet(p->data, p->len);
+    enum packet_kind kind = demux_packet(data, len);
     if (kind == PACKET_STUN) {
-        worker_stun(w, p);
+        worker_stun(w, from, data, len);
         return;
     }
     if (kind == PACKET_UNKNOWN) {
         worker_count(w, SFU_DROP_UNKNOWN_KIND, 1);
         return;
     }
-    struct peer_address *a = transport_by_address(w->table, &p->peer);
+    struct peer_address *a = transport_by_path(w->table, from);
     if (!a) {
         worker_count(w, SFU_DROP_UNKNOWN_ADDRESS, 1);
     } else if (kind == PACKET_DTLS) {
-        worker_dtls(w, a->transport, p->data, p->len);
+        worker_dtls(w, a->transport, data, len);
     } else if (!a->transport->connected) {
         worker_count(w, SFU_DROP_NO_KEYS, 1);
     } else if (kind == PACKET_RTP) {
-        worker_rtp(w, a->transport, p->data, p->len);
+        worker_rtp(w, a->transport, data, len);
     } else {
-        worker_rtcp(w, a->transport, p->data, p->len);
+        worker_rtcp(w, a->transport, data, len);
     }
 }
 
@@ -171,7 +177,9 @@ static void receive_all(struct worker *w)
     for (int round = 0; round < RECV_ROUNDS; round++) {
         int n = read_packets(w);
         for (int i = 0; i < n; i++) {
-            receive(w, &w->in_packet[i]);
+            struct udp_packet *p = &w->in_packet[i];
+            struct peer_path from = {.addr = &p->peer, .local = &p->local};
+            worker_receive(w, &from, p->data, p->len);
         }
         if (n < full) {
             return;
@@ -207,8 +215,10 @@ static void periodic(struct worker *w)
     if (w->now_us >= w->slow_us) {
         w->slow_us = w->now_us + SLOW_US;
         router_tick(w->router, w->now_us);
-        worker_reports(w);
         worker_check_peers(w);
+        worker_rates(w);
+        worker_tcp_tick(w);
+        worker_measure(w);
         sfu_gauge(SFU_ROOMS, (int64_t)router_room_count(w->router));
         sfu_gauge(SFU_TRANSPORTS, (int64_t)w->n_transports);
     }
@@ -218,25 +228,25 @@ static void periodic(struct worker *w)
     }
 }
 
-/* Without transports and shared rooms there is nothing that time could change: INT64_MAX. */
-static int64_t wait_us(const struct worker *w)
+/* Without transports, connections and shared rooms there is nothing that time could change:
+ * INT64_MAX. */
+static int64_t wait_us(const struct worker *w, int64_t now_us)
 {
-    int64_t due = worker_relay_due(w), queued = out_queue_due(w->queue), left;
-    if (w->transports) {
+    int64_t due = worker_relay_due(w), queued = out_queue_due(w->queue);
+    if (w->transports || worker_tcp_waits(w)) {
         due = due < queued ? due : queued;
         due = due < w->fast_us ? due : w->fast_us;
     }
     if (due == INT64_MAX) {
         return due;
     }
-    left = due - clock_mono_us();
-    return left > 0 ? left : 0;
+    return due > now_us ? due - now_us : 0;
 }
 
 /* To the microsecond, where the kernel can (Linux 5.11); else to the next millisecond. */
-static int wait_events(struct worker *w, struct epoll_event *events, int n)
+static int wait_events(struct worker *w, int64_t now_us, struct epoll_event *events, int n)
 {
-    int64_t us = wait_us(w);
+    int64_t us = wait_us(w, now_us);
     if (us == INT64_MAX || us == 0 || w->coarse) {
         return epoll_wait(w->epoll, events, n, us == INT64_MAX ? -1 : (int)((us + 999) / 1000));
     }
@@ -251,12 +261,16 @@ static int wait_events(struct worker *w, struct epoll_event *events, int n)
 
 static void turn(struct worker *w)
 {
-    struct epoll_event events[4];
-    int n = wait_events(w, events, 4);
+    struct epoll_event events[5];
+    int64_t before_us = clock_mono_us();
+    int n = wait_events(w, before_us, events, 5);
     read_clocks(w);
+    w->waited_us += w->now_us - before_us;
     for (int i = 0; i < n; i++) {
         if (events[i].data.fd == mailbox_fd(w->in)) {
             take_requests(w);
+        } else if (w->tcp && events[i].data.fd == tcp_listener_fd(w->tcp)) {
+            tcp_listener_turn(w->tcp, w->now_us);
         } else if (!worker_relay_event(w, events[i].data.fd)) {
             receive_all(w);
         }
@@ -264,6 +278,9 @@ static void turn(struct worker *w)
     periodic(w);
     worker_sweep(w);
     worker_events(w);
+    if (!w->transports) {
+        worker_tcp_tick(w);
+    }
     flush(w);
     if (!w->transports) {
         sfu_gauge(SFU_ROOMS, (int64_t)router_room_count(w->router));
@@ -293,6 +310,29 @@ static int watch(int epoll, int fd)
     return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) == 0 ? OK : ERR_IO;
 }
 
+/* Every address by UDP, and behind those every address by TCP, as far as there is room. */
+static void offer_addresses(struct worker *w)
+{
+    struct sdp_local_candidate *c = w->o.candidate;
+    size_t n = w->o.n_candidates;
+    for (size_t i = 0; i < n; i++) {
+        c[i].port = (uint16_t)udp_port(w->udp);
+        if (w->tcp && w->o.n_candidates < SDP_MAX_CANDIDATES) {
+            c[w->o.n_candidates++] = (struct sdp_local_candidate){
+                .address = c[i].address, .port = (uint16_t)tcp_listener_port(w->tcp), .tcp = true};
+        }
+    }
+}
+
+static void setup_admission(struct worker *w)
+{
+    uint64_t seed;
+    random_bytes(&seed, sizeof seed);
+    w->o.limits.most[ADMISSION_TRANSPORTS] = w->o.max_transports;
+    admission_init(&w->admission, &w->o.limits, seed);
+    w->measured_us = clock_mono_us();
+}
+
 static int setup(struct worker *w)
 {
     const struct worker_options *o = &w->o;
@@ -302,6 +342,7 @@ static int setup(struct worker *w)
     w->table = transport_table_new();
     w->queue = out_queue_new(send_trains, w);
     w->trains = true;
+    setup_admission(w);
     if (!w->router || !w->table || !w->queue) {
         return ERR_NOMEM;
     }
@@ -311,15 +352,18 @@ static int setup(struct worker *w)
     if (err) {
         return err;
     }
+    err = worker_tcp_open(w);
+    if (err) {
+        return err;
+    }
     w->joined = udp_gro(w->udp) == OK;
     for (int i = 0; i < UDP_BATCH; i++) {
         w->in_packet[i].data = w->in_data[i];
     }
-    for (size_t i = 0; i < w->o.n_candidates; i++) {
-        w->o.candidate[i].port = (uint16_t)udp_port(w->udp);
-    }
+    offer_addresses(w);
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (w->epoll < 0 || watch(w->epoll, udp_fd(w->udp)) || watch(w->epoll, mailbox_fd(w->in))) {
+    if (w->epoll < 0 || watch(w->epoll, udp_fd(w->udp)) || watch(w->epoll, mailbox_fd(w->in)) ||
+        (w->tcp && watch(w->epoll, tcp_listener_fd(w->tcp)))) {
         return ERR_IO;
     }
     return OK;
@@ -344,6 +388,7 @@ static void teardown(struct worker *w)
     if (w->udp) {
         udp_close(w->udp);
     }
+    tcp_listener_close(w->tcp);
     out_queue_free(w->queue);
     worker_relay_free(w);
     router_free(w->router);

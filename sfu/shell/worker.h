@@ -9,6 +9,7 @@
 
 #include "lib/proto/control.h"
 #include "lib/proto/sdp.h"
+#include "sfu/core/admission.h"
 #include "sfu/shell/dtls.h"
 
 struct worker;
@@ -34,6 +35,9 @@ struct worker_options {
     size_t max_rooms, max_transports;
     size_t pool_packets;
     int64_t cache_us;
+    struct admission_limits limits;         /* 0: no bound */
+    bool tcp;                               /* ICE-TCP too, at the same number where that is free */
+    size_t tcp_connections, tcp_per_prefix; /* at once */
     int64_t connect_us;  /* a peer connection that isn't up by then is removed; 0: 30 s */
     size_t n_candidates; /* addresses only: the port is the one that was bound */
     struct sdp_local_candidate candidate[SDP_MAX_CANDIDATES];

@@ -81,6 +81,9 @@ void worker_rtp(struct worker *w, struct transport *t, uint8_t *data, size_t len
         return;
     }
     t->heard_us = w->now_us;
+    if (!admission_packet(&w->admission, &t->packets, w->now_us)) {
+        return;
+    }
     if (len > PACKET_CAP) {
         worker_count(w, SFU_DROP_TOO_LARGE, 1);
         return;
@@ -164,18 +167,13 @@ void worker_feedback(struct worker *w)
     worker_count(w, SFU_PLIS_SENT, count.plis);
 }
 
-void worker_reports(struct worker *w)
+void worker_report(struct worker *w, struct transport *t)
 {
-    struct transport *t;
     uint8_t out[WORKER_RTCP];
-    DL_FOREACH(w->transports, t)
-    {
-        size_t n;
-        while (t->subscriber && t->connected &&
-               (n = subscriber_poll(t->subscriber, out, sizeof out, WORKER_CNAME, w->now_us,
-                                    w->wall_us)) > 0) {
-            send_rtcp(w, t, out, n);
-        }
+    size_t n;
+    while (t->subscriber && t->connected &&
+           (n = subscriber_poll(t->subscriber, out, sizeof out, WORKER_CNAME, w->now_us,
+                                w->wall_us)) > 0) {
+        send_rtcp(w, t, out, n);
     }
-    worker_rates(w);
 }

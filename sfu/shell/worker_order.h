@@ -59,7 +59,6 @@ int worker_unlink_node(struct worker *w, uint32_t link);
 int worker_share(struct worker *w, uint32_t link, const struct id *room, bool branch);
 int worker_unshare(struct worker *w, uint32_t link, const struct id *room);
 
-
 /* CPU time that the worker's thread has used. */
 int64_t worker_cpu_us(const struct worker *w);
 /* Binds its thread to that CPU. ERR_IO. */

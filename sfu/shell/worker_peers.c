@@ -1,4 +1,5 @@
 /* ICE, DTLS and the lives of transports. */
+#include <stddef.h>
 #include <string.h>
 #include <utlist.h>
 
@@ -10,6 +11,8 @@
 #include "lib/base/err.h"
 
 /* ---- lives ---- */
+
+#define LOOK_US 100000 /* between two looks at a peer that is not connected yet */
 
 static const char *which_name(enum control_which which)
 {
@@ -27,7 +30,9 @@ void worker_add(struct worker *w, struct transport *t)
     if (t->which == CONTROL_WHICH_PUBLISH) {
         DL_APPEND2(w->publishers, t, prev_publisher, next_publisher);
     }
+    worker_look_at(w, t);
     w->n_transports++;
+    (void)admission_hold(&w->admission, ADMISSION_TRANSPORTS, 1);
 }
 
 void worker_remove(struct worker *w, struct transport *t, bool tell)
@@ -51,7 +56,11 @@ void worker_remove(struct worker *w, struct transport *t, bool tell)
     if (t->which == CONTROL_WHICH_PUBLISH) {
         DL_DELETE2(w->publishers, t, prev_publisher, next_publisher);
     }
+    due_cancel(&w->due, &t->due);
     w->n_transports--;
+    admission_release(&w->admission, ADMISSION_TRANSPORTS, 1);
+    (void)worker_hold_tracks(w, t, 0);
+    worker_end_handshake(w, t);
     transport_free(w->table, t);
 }
 
@@ -91,6 +100,9 @@ static void send_dtls(void *arg, const uint8_t *data, size_t len)
 static void progress(struct worker *w, struct transport *t)
 {
     enum dtls_state state = dtls_state(t->dtls);
+    if (state != DTLS_HANDSHAKE) {
+        worker_end_handshake(w, t);
+    }
     if (state == DTLS_READY && !t->connected) {
         if (!transport_take_keys(t)) {
             sfu_count(SFU_DTLS_FAILURES, 1);
@@ -116,6 +128,9 @@ static void progress(struct worker *w, struct transport *t)
 static bool start_dtls(struct transport *t, bool client)
 {
     struct worker *w = t->worker;
+    if (!worker_begin_handshake(w, t)) {
+        return false; /* the next flight or check tries again */
+    }
     if (dtls_new(&t->dtls, w->o.dtls, client, send_dtls, t)) {
         return false;
     }
@@ -160,20 +175,20 @@ static socklen_t plain_address(struct sockaddr_storage *out, const struct sockad
 }
 
 static void answer_check(struct worker *w, const struct ice_credentials *c, int verdict,
-                         const struct udp_packet *p)
+                         const struct peer_path *path, const uint8_t *data, size_t len)
 {
     uint8_t *out = worker_out_begin(w);
     int n;
     if (verdict == ERR_UNSUPPORTED) {
-        n = ice_check_error(out, STUN_MAX_RESPONSE, p->data, p->len, c->pwd, 420);
+        n = ice_check_error(out, STUN_MAX_RESPONSE, data, len, c->pwd, 420);
     } else {
         struct sockaddr_storage plain;
-        socklen_t plain_len = plain_address(&plain, &p->peer);
-        n = ice_check_success(out, STUN_MAX_RESPONSE, p->data, p->len, c->pwd,
+        socklen_t plain_len = plain_address(&plain, path->addr);
+        n = ice_check_success(out, STUN_MAX_RESPONSE, data, len, c->pwd,
                               (const struct sockaddr *)&plain, plain_len);
     }
     if (n > 0) {
-        worker_out_commit(w, (size_t)n, &p->peer, &p->local);
+        worker_out_commit(w, (size_t)n, path);
     }
 }
 
@@ -191,18 +206,23 @@ static struct ice_credentials *claimed(struct worker *w, const uint8_t *data, si
     return c;
 }
 
-void worker_stun(struct worker *w, const struct udp_packet *p)
+/* Whether a check may be looked at: those of addresses that we know always. */
+static bool is_welcome(struct worker *w, const struct transport *t, const struct peer_path *path,
+                       size_t len)
 {
-    const uint8_t *data = p->data;
-    size_t len = p->len;
+    const struct peer_address *a = transport_by_path(w->table, path);
+    return (a && a->transport == t) || worker_stranger(w, path->addr, len);
+}
+
+void worker_stun(struct worker *w, const struct peer_path *path, const uint8_t *data, size_t len)
+{
     if (!stun_is_request(data, len)) {
         return; /* indications keep a NAT open and want no answer (RFC 8445 section 11) */
     }
     struct ice_credentials *c = claimed(w, data, len);
-    if (!c || c->transport->lost) {
+    if (!c || c->transport->lost || !is_welcome(w, c->transport, path, len)) {
         return;
     }
-    struct transport *t = c->transport;
     struct ice_check check;
     int verdict = ice_check_verify(&check, data, len, c->ufrag, c->pwd);
     if (verdict != OK && verdict != ERR_UNSUPPORTED) {
@@ -210,30 +230,69 @@ void worker_stun(struct worker *w, const struct udp_packet *p)
         return;
     }
     sfu_count(SFU_STUN_REQUESTS, 1);
-    answer_check(w, c, verdict, p);
+    answer_check(w, c, verdict, path, data, len);
     if (verdict == OK) {
-        transport_checked(w->table, t, &p->peer, &p->local, check.use_candidate, w->now_us);
-        worker_peer_ready(w, t);
+        transport_checked(w->table, c, path, check.use_candidate, w->now_us);
+        worker_peer_ready(w, c->transport);
     }
 }
 
 /* ---- time ---- */
 
+static bool has_tracks(const struct subscriber *s)
+{
+    for (uint32_t i = 0; i < s->n_audio + s->n_video; i++) {
+        if (s->slot[i].track) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* When the transport is to be looked at again. Who is connected and has nothing to report comes
+ * once in half a minute. */
+static int64_t next_look_us(const struct worker *w, const struct transport *t)
+{
+    if (!t->connected) {
+        return w->now_us + LOOK_US; /* DTLS timers, which change with each flight */
+    }
+    int64_t due_us = t->heard_us + TRANSPORT_SILENT_US + 1;
+    if (t->subscriber && has_tracks(t->subscriber) && t->subscriber->report_us < due_us) {
+        due_us = t->subscriber->report_us;
+    }
+    return due_us;
+}
+
+static void check_peer(struct worker *w, struct transport *t)
+{
+    /* Once both are finished no flight waits for another (RFC 6347 section 4.2.4). */
+    if (!t->connected && t->dtls && dtls_timeout_us(t->dtls) == 0) {
+        dtls_timeout(t->dtls);
+        progress(w, t);
+    }
+    bool silent = w->now_us - t->heard_us > TRANSPORT_SILENT_US;
+    bool stuck = !t->connected && w->now_us - t->created_us > w->o.connect_us;
+    if (!t->lost && (silent || stuck)) {
+        sfu_count(silent ? SFU_CONSENT_EXPIRED : SFU_DTLS_FAILURES, 1);
+        lose(w, t);
+    }
+    worker_report(w, t);
+}
+
+void worker_look_at(struct worker *w, struct transport *t)
+{
+    due_set(&w->due, &t->due, w->now_us);
+}
+
 void worker_check_peers(struct worker *w)
 {
-    struct transport *t, *tmp;
-    DL_FOREACH_SAFE(w->transports, t, tmp)
-    {
-        /* Once both are finished no flight waits for another (RFC 6347 section 4.2.4). */
-        if (!t->connected && t->dtls && dtls_timeout_us(t->dtls) == 0) {
-            dtls_timeout(t->dtls);
-            progress(w, t);
-        }
-        bool silent = w->now_us - t->heard_us > TRANSPORT_SILENT_US;
-        bool stuck = !t->connected && w->now_us - t->created_us > w->o.connect_us;
-        if (!t->lost && (silent || stuck)) {
-            sfu_count(silent ? SFU_CONSENT_EXPIRED : SFU_DTLS_FAILURES, 1);
-            lose(w, t);
+    struct due_entry *e;
+    while ((e = due_take(&w->due, w->now_us))) {
+        struct transport *t =
+            (struct transport *)(void *)((char *)e - offsetof(struct transport, due));
+        check_peer(w, t);
+        if (!t->lost) {
+            due_set(&w->due, e, next_look_us(w, t));
         }
     }
 }

@@ -20,12 +20,16 @@
 #define WORKER_RESENDS  64   /* retransmissions handled at a time */
 #define WORKER_RTCP     1200 /* bytes of one RTCP compound that we send, before SRTP */
 
+struct tcp_conn;
+struct tcp_listener;
+
 struct worker {
     struct worker_options o;
     pthread_t thread;
     _Atomic bool stopping;
     _Atomic bool lost_reports;
     struct udp *udp;
+    struct tcp_listener *tcp; /* NULL: UDP only */
     int epoll;
     struct mailbox *in;  /* control_frame */
     struct mailbox *out; /* worker_report */
@@ -37,11 +41,15 @@ struct worker {
     size_t n_transports;
     int64_t now_us, wall_us;            /* of this turn */
     int64_t fast_us, slow_us, stats_us; /* when the periodic work is due */
+    struct due_wheel due;               /* of transports */
     bool any_lost;
+    struct admission admission;
+    uint8_t shed;               /* 0..ADMISSION_SHED_ALL: of the video, for allocator_input.shed */
+    int64_t measured_us;        /* when admission was told last how busy the loop is, and */
+    int64_t waited_us;          /* how long it has waited since */
     bool halted;                /* the thread has ended */
     struct worker_relay *relay; /* NULL as long as no room is shared (worker_relay.h) */
     bool coarse;                /* the kernel waits by the millisecond */
-    uint8_t shed;               /* how much video is to be left out: 0..ALLOCATOR_SHED_ALL */
 
     struct out_queue *queue;    /* RTP that leaves */
     bool trains;                /* the kernel takes them */
@@ -67,16 +75,30 @@ static inline void worker_count(struct worker *w, enum sfu_metric m, int64_t n)
 /* WORKER_DATAGRAM bytes to be filled, then committed with their length, their receiver and which
  * address of ours they leave from. */
 uint8_t *worker_out_begin(struct worker *w);
-void worker_out_commit(struct worker *w, size_t len, const struct sockaddr_in6 *to,
-                       const struct in6_addr *local);
+void worker_out_commit(struct worker *w, size_t len, const struct peer_path *to);
 void worker_out_to_peer(struct worker *w, size_t len, const struct peer_address *to);
+/* A packet from there, which is the callee's to change. */
+void worker_receive(struct worker *w, const struct peer_path *from, uint8_t *data, size_t len);
 /* Hands a control frame (malloc'd text, taken over; NULL is ignored) to control. */
 void worker_tell(struct worker *w, char *text);
 void worker_tell_hello(struct worker *w, char *text);
 
+/* ---- worker_tcp.c: ICE-TCP ---- */
+
+/* Opens the port, if it is wanted. ERR_IO. */
+int worker_tcp_open(struct worker *w);
+/* What the queue sends: by UDP, or by the connection of the peer (a message's address is that of a
+ * struct peer_address). Returns how many datagrams were taken, as udp_send_messages. */
+int worker_tcp_messages(struct worker *w, const struct udp_message *m, int n);
+/* Closes those whose time is over, counts; each 100 ms. */
+void worker_tcp_tick(struct worker *w);
+/* There are connections, and time may end them. */
+bool worker_tcp_waits(const struct worker *w);
+
 /* ---- worker_peers.c: ICE, DTLS, lives of transports ---- */
 
-void worker_stun(struct worker *w, const struct udp_packet *p);
+/* A packet that came by that path. */
+void worker_stun(struct worker *w, const struct peer_path *path, const uint8_t *data, size_t len);
 void worker_dtls(struct worker *w, struct transport *t, const uint8_t *data, size_t len);
 /* After the remote description was set: starts or finishes what waited for it. */
 void worker_peer_ready(struct worker *w, struct transport *t);
@@ -84,10 +106,27 @@ void worker_peer_ready(struct worker *w, struct transport *t);
 void worker_add(struct worker *w, struct transport *t);
 /* Ends the publisher or subscriber and frees the transport; `tell`: with a disconnected event. */
 void worker_remove(struct worker *w, struct transport *t, bool tell);
-/* DTLS timers and consent; each 100 ms. */
+/* DTLS timers, consent and sender reports of those whose time has come; each 100 ms. */
 void worker_check_peers(struct worker *w);
+/* Something changed by which the transport's time may come sooner: it is looked at with the next
+ * 100 ms. */
+void worker_look_at(struct worker *w, struct transport *t);
 /* Removes what was marked lost. */
 void worker_sweep(struct worker *w);
+
+/* ---- worker_admission.c: bounds ---- */
+
+/* May somebody join? ERR_LIMIT: `overloaded`. Not asked where a transport takes another's place. */
+int worker_join(struct worker *w);
+/* The transport has so many tracks from now on. ERR_LIMIT: it keeps what it had. */
+int worker_hold_tracks(struct worker *w, struct transport *t, size_t n);
+bool worker_begin_handshake(struct worker *w, struct transport *t);
+/* It is done, failed or given up; more than once is fine. */
+void worker_end_handshake(struct worker *w, struct transport *t);
+/* May a check from an address that isn't known yet be looked at and answered? */
+bool worker_stranger(struct worker *w, const struct sockaddr_in6 *from, size_t len);
+/* How busy the loop was; each 100 ms. */
+void worker_measure(struct worker *w);
 
 /* ---- worker_media.c: SRTP in and out ---- */
 
@@ -99,8 +138,8 @@ void worker_forward(struct worker *w, struct track *track, struct packet *k,
 void worker_rtcp(struct worker *w, struct transport *t, uint8_t *data, size_t len);
 /* Feedback of publishers; each 10 ms. */
 void worker_feedback(struct worker *w);
-/* Sender reports of subscribers, and what they may be sent; each 100 ms. */
-void worker_reports(struct worker *w);
+/* Sender reports of a subscriber, if they are due. */
+void worker_report(struct worker *w, struct transport *t);
 
 /* ---- worker_rates.c: what subscribers may be sent ---- */
 

@@ -36,6 +36,10 @@ static int answer_again(struct worker *w, struct transport *t, const struct sdp 
     if (memcmp(t->remote.fingerprint, described.remote.fingerprint, SDP_FINGERPRINT_LEN) != 0) {
         return ERR_INVALID; /* another certificate is another peer */
     }
+    err = worker_hold_tracks(w, t, described.n_tracks);
+    if (err) {
+        return err;
+    }
     if (restart) {
         transport_restart(w->table, t);
         local.ice_ufrag = transport_local(t)->ufrag;
@@ -44,6 +48,7 @@ static int answer_again(struct worker *w, struct transport *t, const struct sdp 
         err = sdp_answer_publish(out, &described, offer, &local);
     }
     err = err ? err : router_republish(w->router, t->publisher, &described, w->now_us);
+    (void)worker_hold_tracks(w, t, t->publisher->n_tracks);
     if (!err) {
         transport_set_remote(t, &described.remote);
     }
@@ -65,11 +70,13 @@ static int publish_anew(struct worker *w, const struct control_frame *f, const s
     struct sdp_local local = request_local(w, t);
     random_bytes(&random, sizeof random);
     err = sdp_answer_publish(out, &described, offer, &local);
+    err = err ? err : worker_hold_tracks(w, t, described.n_tracks);
     if (!err) {
         err = router_publish(w->router, &f->room, f->participant, &described, random, w->now_us,
                              &publisher);
     }
     if (err) {
+        (void)worker_hold_tracks(w, t, 0);
         transport_free(w->table, t);
         return err;
     }

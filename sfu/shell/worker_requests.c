@@ -86,7 +86,8 @@ int request_transport(struct worker *w, const struct control_frame *f, enum cont
                       struct transport **out)
 {
     bool replaces = request_find(w, f, which) != NULL;
-    if (w->n_transports >= w->o.max_transports && !replaces) {
+    bool joins = !router_find(w->router, &f->room, f->participant);
+    if (!replaces && (w->n_transports >= w->o.max_transports || (joins && worker_join(w)))) {
         return ERR_LIMIT;
     }
     *out = transport_new(w->table, which, &f->room, f->participant, w->now_us);

@@ -77,6 +77,7 @@ enum call_error {
     CALL_E_UNAVAILABLE,
     CALL_E_SFU_UNAVAILABLE,
     CALL_E_TOO_LARGE,
+    CALL_E_OVERLOADED,
 };
 
 struct call_participant {

@@ -71,6 +71,8 @@ static const struct {
     [CALL_E_UNAVAILABLE] = {"unavailable", "A part of the service is away. Try again."},
     [CALL_E_SFU_UNAVAILABLE] = {"sfu_unavailable", "No media server is available. Try again."},
     [CALL_E_TOO_LARGE] = {"too_large", "Too large."},
+    [CALL_E_OVERLOADED] = {"overloaded",
+                           "The media server can't take more at the moment. Try again later."},
 };
 
 const char *call_state_name(enum call_state s)

@@ -46,6 +46,7 @@ static int status_of(enum call_error e)
         return 429;
     case CALL_E_UNAVAILABLE:
     case CALL_E_SFU_UNAVAILABLE:
+    case CALL_E_OVERLOADED:
         return 503;
     default:
         return 409;
@@ -54,7 +55,7 @@ static int status_of(enum call_error e)
 
 static bool is_passing(enum call_error e)
 {
-    return e == CALL_E_UNAVAILABLE || e == CALL_E_SFU_UNAVAILABLE;
+    return e == CALL_E_UNAVAILABLE || e == CALL_E_SFU_UNAVAILABLE || e == CALL_E_OVERLOADED;
 }
 
 void call_http_error(struct http_request *r, enum call_error e)

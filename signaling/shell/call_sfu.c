@@ -102,6 +102,7 @@ static enum call_error error_of(int err, const char *code)
     } codes[] = {
         {"bad_request", CALL_E_BAD_REQUEST},
         {"too_large", CALL_E_TOO_LARGE},
+        {"overloaded", CALL_E_OVERLOADED},
         {"conflict", CALL_E_CONFLICT},
         {"not_participant", CALL_E_CONFLICT}, /* it was silent for too long: publish anew */
     };

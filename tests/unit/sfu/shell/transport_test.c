@@ -27,11 +27,21 @@ static struct transport *owner(struct transport_table *table, uint16_t port)
     return found ? found->transport : NULL;
 }
 
+/* Under the current credentials. */
+static void check_by(struct transport_table *table, struct transport *t,
+                     const struct sockaddr_in6 *addr, const struct in6_addr *local, bool nominated,
+                     int64_t now_us)
+{
+    struct peer_path path = {.addr = addr, .local = local};
+    struct ice_credentials *c = &t->credentials[t->epoch % TRANSPORT_ICE_EPOCHS];
+    transport_checked(table, c, &path, nominated, now_us);
+}
+
 static void check(struct transport_table *table, struct transport *t, uint16_t port, bool nominated,
                   int64_t now_us)
 {
     struct sockaddr_in6 a = address(port);
-    transport_checked(table, t, &a, &in6addr_any, nominated, now_us);
+    check_by(table, t, &a, &in6addr_any, nominated, now_us);
 }
 
 static uint16_t sends_to(const struct transport *t)
@@ -133,13 +143,13 @@ static void test_our_address_of_the_pair(void **state)
     struct sockaddr_in6 a = address(1000);
     struct in6_addr first = address(0).sin6_addr, second = first;
     second.s6_addr[15] = 8;
-    transport_checked(table, t, &a, &first, false, 10);
+    check_by(table, t, &a, &first, false, 10);
     assert_memory_equal(&t->selected->local, &first, sizeof first);
-    transport_checked(table, t, &a, &second, false, 11);
+    check_by(table, t, &a, &second, false, 11);
     assert_memory_equal(&t->selected->local, &first, sizeof first);
-    transport_checked(table, t, &a, &second, true, 12);
+    check_by(table, t, &a, &second, true, 12);
     assert_memory_equal(&t->selected->local, &second, sizeof second);
-    transport_checked(table, t, &a, &first, false, 13);
+    check_by(table, t, &a, &first, false, 13);
     assert_memory_equal(&t->selected->local, &second, sizeof second);
     transport_free(table, t);
     transport_table_free(table);

@@ -35,8 +35,9 @@ static void a_silent_peer_is_lost(void **state)
     assert_false(t[0]->lost || t[1]->lost || w->any_lost);
 
     struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(9)};
-    transport_checked(w->table, t[1], &a, &in6addr_any, true, w->now_us); /* a check is a word */
-    w->now_us++;
+    struct peer_path path = {.addr = &a, .local = &in6addr_any};
+    transport_checked(w->table, &t[1]->credentials[0], &path, true, w->now_us); /* a word */
+    w->now_us += DUE_TICK_US;
     worker_check_peers(w);
     assert_true(t[0]->lost && w->any_lost);
     assert_false(t[1]->lost);
