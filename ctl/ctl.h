@@ -30,6 +30,8 @@ int cmd_secrets_init(struct ctl *c);
 int cmd_turn_config(struct ctl *c);
 int cmd_user_add(struct ctl *c);
 int cmd_doctor(struct ctl *c);
+int cmd_sfu_rooms(struct ctl *c);
+int cmd_sfu_room(struct ctl *c);
 
 /* An option of a command: "--name" with a value, or a switch. The last of a list has a NULL name.
  */

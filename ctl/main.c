@@ -35,6 +35,8 @@ static const struct command commands[] = {
      cmd_user_add,
      false,
      "--username U --email E --display-name N [--admin] [--password-stdin]"},
+    {{"sfu", "rooms"}, cmd_sfu_rooms, false, "the rooms that sfud has"},
+    {{"sfu", "room"}, cmd_sfu_room, false, "ID: who is in it, and how their media goes"},
     {{"doctor", NULL}, cmd_doctor, false, "[--dir schema]: check everything and say what to do"},
 };
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/base/crypto.h"
+#include "lib/base/err.h"
 
 static const char *reachable(const char *address)
 {
@@ -94,6 +95,58 @@ int probe_http(const char *address, int port, const char *path, char *body, size
     }
     snprintf(body, cap, "%s", text ? text + 4 : "");
     return (int)strtol(answer + 9, NULL, 10);
+}
+
+/* The value of Content-Length in a 0-ended head, or -1. */
+static long long length_told(const char *head)
+{
+    const char *at = strcasestr(head, "\r\ncontent-length:");
+    return at ? strtoll(at + strlen("\r\ncontent-length:"), NULL, 10) : -1;
+}
+
+/* Everything that comes; a length told that didn't come whole is no answer. */
+static int read_whole(int fd, struct buf *answer)
+{
+    char block[16384];
+    ssize_t got;
+
+    while ((got = recv(fd, block, sizeof block, 0)) > 0) {
+        if (buf_append(answer, block, (size_t)got) != OK) {
+            return 0;
+        }
+    }
+    if (answer->len == 0 || !*buf_cstr(answer)) { /* which ends it by a 0 */
+        return 0;
+    }
+    char *head = (char *)answer->data, *end = strstr(head, "\r\n\r\n");
+    if (!end || strncmp(head, "HTTP/1.", 7) != 0 || end - head < 12) {
+        return 0;
+    }
+    *end = 0;
+    int status = (int)strtol(head + 9, NULL, 10);
+    long long told = length_told(head);
+    buf_consume(answer, (size_t)(end - head) + 4);
+    return told >= 0 && (size_t)told != answer->len ? 0 : status;
+}
+
+int probe_get(const char *address, int port, const char *path, const char *key, struct buf *body)
+{
+    char request[1024];
+    int fd = dial(address, port, SOCK_STREAM), status = 0;
+
+    if (fd < 0) {
+        return 0;
+    }
+    int n = snprintf(request, sizeof request,
+                     "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                     "X-Internal-Api-Key: %s\r\n\r\n",
+                     path, key);
+    if (n > 0 && (size_t)n < sizeof request && send(fd, request, (size_t)n, MSG_NOSIGNAL) == n) {
+        status = read_whole(fd, body);
+    }
+    explicit_bzero(request, sizeof request);
+    close(fd);
+    return status;
 }
 
 bool probe_stun(const char *address, int port)

@@ -11,7 +11,7 @@
 #include "lib/base/log.h"
 #include "lib/io/http.h"
 #include "sfu/shell/addresses.h"
-#include "sfu/shell/limits.h"
+#include "sfu/shell/observer.h"
 #include "sfu/shell/sfu_metrics.h"
 #include "sfu/shell/signald_link.h"
 #include "sfu/shell/srtp_peer.h"
@@ -27,6 +27,8 @@ struct sfud {
     struct signald_link *link;
     struct worker_set *workers;
     struct http_server *http;
+    struct observer *observer;
+    char internal_key[SECRET_TEXT]; /* "": what needs it is refused */
     struct id instance;
     char (*address)[ADDRESS_TEXT];
 };
@@ -80,7 +82,7 @@ static int start_http(struct sfud *s)
         .plain_address = "",
         .internal_address = config_str(s->config, "sfu.metrics_address"),
         .internal_port = port,
-        .internal_key = "",
+        .internal_key = s->internal_key,
         .max_connections = 64,
     };
     s->http = http_new(s->loop, &o);
@@ -88,6 +90,7 @@ static int start_http(struct sfud *s)
         return ERR_NOMEM;
     }
     http_add_routes(s->http, ops_routes, s);
+    observer_routes(s->observer, s->http);
     return http_start(s->http);
 }
 
@@ -192,6 +195,25 @@ static int start_workers(struct sfud *s)
     return OK;
 }
 
+/* An admin's requests ask for the key that internal routes of signald ask for. sfud runs without it
+ * too, on a machine of its own say. */
+static int start_observer(struct sfud *s)
+{
+    const char *path = config_str(s->config, "http.internal_key_file");
+    int err = path[0] ? config_read_secret(s->internal_key, sizeof s->internal_key, path) : OK;
+    if (err) {
+        s->internal_key[0] = '\0';
+        LOG_I("debug_routes_off", "file=%s error=%s", log_quote(path), err_name(err));
+    }
+    struct debug_options o = {
+        .workers = s->workers,
+        .capture_dir = config_str(s->config, "sfu.capture_dir"),
+        .full_addresses = config_bool(s->config, "sfu.debug_addresses"),
+        .has_key = s->internal_key[0] != '\0',
+    };
+    return observer_new(&s->observer, s->loop, s->link, &o);
+}
+
 static int connect_link(struct sfud *s)
 {
     char secret[SECRET_TEXT];
@@ -230,6 +252,7 @@ static int start(struct sfud *s)
         return fail("SRTP, DTLS or the link", err);
     }
     err = start_workers(s);
+    err = err ? err : start_observer(s);
     err = err ? err : connect_link(s);
     if (err) {
         return err;
@@ -245,6 +268,7 @@ static int start(struct sfud *s)
 
 static void stop(struct sfud *s)
 {
+    observer_free(s->observer);
     worker_set_stop(s->workers);
     signald_link_free(s->link);
     http_free(s->http);
@@ -253,6 +277,7 @@ static void stop(struct sfud *s)
         loop_free(s->loop);
     }
     config_free(s->config);
+    explicit_bzero(s->internal_key, sizeof s->internal_key);
     free(s->address);
 }
 

@@ -172,6 +172,8 @@ const struct config_key config_keys[] = {
     INT("sfu.cache_ms", "1000", 50, 10000, "How long packets are kept for retransmission, in milliseconds."),
     INT("sfu.buffer_bytes", "4MiB", 65536, 256 * MIB, "Socket buffers of the media port, each way."),
     ADDR("sfu.metrics_address", "127.0.0.1", "Address of sfud's /metrics, /healthz and /readyz."),
+    BOOL("sfu.debug_addresses", "no", "Show whole addresses of peers in /debug/rooms; else the /24 (IPv6: /56) that they are in."),
+    PATH("sfu.capture_dir", "", "Folder that captures of decrypted RTP, asked for by an admin at /debug/rooms/{id}/capture, are written to; empty forbids them."),
     INT("sfu.metrics_port", "9091", 0, 65535, "Port of sfud's /metrics; 0 turns it off."),
 
     WORD("log.level", "info", "debug|info|warn|error", "What is logged at least."),

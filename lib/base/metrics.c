@@ -10,6 +10,7 @@
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct metric *metrics;
 static struct metric_hist *hists;
+static struct metric_source *sources;
 
 static const int64_t bound_us[HIST_BUCKETS] = {500,     1000,    2500,    5000,    10000,
                                                25000,   50000,   100000,  250000,  500000,
@@ -87,6 +88,27 @@ void metric_observe_us(struct metric_hist *h, int64_t us)
     atomic_fetch_add_explicit(&h->sum_us, us > 0 ? us : 0, memory_order_relaxed);
 }
 
+void metric_source_add(struct metric_source *s)
+{
+    pthread_mutex_lock(&list_lock);
+    s->next = sources;
+    sources = s;
+    pthread_mutex_unlock(&list_lock);
+}
+
+void metric_source_remove(struct metric_source *s)
+{
+    pthread_mutex_lock(&list_lock);
+    struct metric_source **at = &sources;
+    while (*at && *at != s) {
+        at = &(*at)->next;
+    }
+    if (*at) {
+        *at = s->next;
+    }
+    pthread_mutex_unlock(&list_lock);
+}
+
 static int render_head(struct buf *out, const char *last, const char *name, const char *help,
                        const char *type)
 {
@@ -146,6 +168,9 @@ int metrics_render(struct buf *out)
     for (struct metric_hist *h = hists; rc == OK && h; h = h->next) {
         rc = render_hist(out, last, h);
         last = h->name;
+    }
+    for (struct metric_source *s = sources; rc == OK && s; s = s->next) {
+        rc = s->render(out, s->arg);
     }
     pthread_mutex_unlock(&list_lock);
     return rc;

@@ -45,6 +45,17 @@ struct metric_hist {
 void metric_observe_us(struct metric_hist *h, int64_t us);
 void metric_hist_register(struct metric_hist *h);
 
+/* Metrics that their owner writes himself, because their bounds or labels are his own: whole
+ * families, with HELP and TYPE. They are called on the thread of metrics_render, behind all others,
+ * and must not register or remove anything. */
+struct metric_source {
+    int (*render)(struct buf *out, void *arg); /* OK or an error of lib/base/err.h */
+    void *arg;
+    struct metric_source *next;
+};
+void metric_source_add(struct metric_source *s);
+void metric_source_remove(struct metric_source *s); /* one that was never added is fine */
+
 /* Writes every registered metric, grouped by name, with HELP and TYPE. */
 int metrics_render(struct buf *out);
 

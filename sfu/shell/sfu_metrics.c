@@ -86,6 +86,27 @@ static struct metric table[SFU_METRICS] = {
                                     "Control messages lost because a ring was full"),
     [SFU_RELAYED_PACKETS] = COUNTER("sotto_sfu_relayed_packets_total", NULL,
                                     "RTP packets that went to another worker or node"),
+    [SFU_PAUSED_SLOTS] =
+        GAUGE("sotto_sfu_paused_slots", "Video slots that get nothing for lack of bandwidth"),
+    [SFU_CACHED_PACKETS] =
+        GAUGE("sotto_sfu_cached_packets", "Packets kept to be sent again when asked for"),
+    [SFU_POOL_FREE] = GAUGE("sotto_sfu_pool_free_packets", "Packet buffers that are free"),
+    [SFU_STATS_DROPPED] = COUNTER("sotto_sfu_stats_dropped_total", NULL,
+                                  "Parts of statistics that control had no time to take"),
+    [SFU_LOST_RECEIVED] = COUNTER("sotto_sfu_lost_packets_total", "direction=\"received\"",
+                                  "Packets lost on the way from publishers or to subscribers"),
+    [SFU_LOST_SENT] = COUNTER("sotto_sfu_lost_packets_total", "direction=\"sent\"",
+                              "Packets lost on the way from publishers or to subscribers"),
+    [SFU_LAYER_SWITCHES] =
+        COUNTER("sotto_sfu_layer_switches_total", NULL, "Changes of the layer that a slot gets"),
+    [SFU_FREEZES] = COUNTER("sotto_sfu_freezes_total", NULL,
+                            "Gaps between frames that publishers or slots had, as viewers see them"),
+    [SFU_PAUSES] =
+        COUNTER("sotto_sfu_slot_pauses_total", NULL, "Pauses of slots for lack of bandwidth"),
+    [SFU_CAPTURED_PACKETS] =
+        COUNTER("sotto_sfu_captured_packets_total", NULL, "Packets that an admin's capture wrote"),
+    [SFU_CAPTURE_DROPPED] = COUNTER("sotto_sfu_capture_dropped_packets_total", NULL,
+                                    "Packets that a capture had no room for"),
     [SFU_LINK_UP] = GAUGE("sotto_sfu_link_up", "1 while the link to signald is up"),
 };
 

@@ -39,6 +39,8 @@ struct signald_link {
     _Atomic bool posted; /* a drain is on its way to the loop */
     bool freed;          /* by its owner: that drain, which can't be called back, frees the rest */
     struct loop_timer *timer;
+    void (*observe)(void *arg, size_t worker);
+    void *observe_arg;
     int64_t load_us, cpu_us, forwarded;
 };
 
@@ -161,6 +163,9 @@ static void drain_worker(struct signald_link *s, size_t i)
     while ((r = worker_take(w))) {
         pass_on(s, i, r);
         worker_report_free(r);
+    }
+    if (s->observe) {
+        s->observe(s->observe_arg, i);
     }
     if (worker_lost_reports(w) && s->link) {
         LOG_W("reports_lost", "worker=%zu", i);
@@ -331,6 +336,19 @@ int signald_link_connect(struct signald_link *s, struct worker_set *w, const cha
     s->cpu_us = process_cpu_us();
     loop_timer_start(s->timer, LOAD_US, LOAD_US);
     return link_connect(&s->client, s->loop, address, port, secret, &handlers, s);
+}
+
+void signald_link_observe(struct signald_link *s, void (*fn)(void *arg, size_t worker), void *arg)
+{
+    s->observe = fn;
+    s->observe_arg = arg;
+}
+
+void signald_link_tell(struct signald_link *s, const char *text)
+{
+    if (s->greeted) {
+        send_text(s, text);
+    }
 }
 
 bool signald_link_is_up(const struct signald_link *s)

@@ -20,6 +20,11 @@ int signald_link_connect(struct signald_link *s, struct worker_set *w, const cha
                          int port, const char *secret);
 /* True while signald is there and has been greeted. */
 bool signald_link_is_up(const struct signald_link *s);
+/* fn is called on the control thread when a worker may have something for worker_take_data. Before
+ * signald_link_connect; NULL ends it. */
+void signald_link_observe(struct signald_link *s, void (*fn)(void *arg, size_t worker), void *arg);
+/* An event's text for signald; nothing happens while it is away. */
+void signald_link_tell(struct signald_link *s, const char *text);
 /* The workers must have been stopped before: they may no longer report. NULL is fine. */
 void signald_link_free(struct signald_link *s);
 

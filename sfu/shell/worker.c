@@ -6,21 +6,20 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "lib/base/crypto.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 #include "lib/proto/demux.h"
 #include "sfu/shell/sfu_metrics.h"
-#include "sfu/shell/tcp_listener.h"
+#include "sfu/shell/worker_order.h"
 #include "sfu/shell/worker_private.h"
 #include "sfu/shell/worker_relay.h"
 
 #define FAST_US     10000
 #define SLOW_US     100000
-#define STATS_US    5000000
 #define RECV_ROUNDS 8 /* batches read before timers and control get their turn */
 #define IN_RING     4096
 #define OUT_RING    16384
+#define DATA_RING   1024
 
 /* ---- sending ---- */
 
@@ -211,6 +210,7 @@ static void periodic(struct worker *w)
     if (w->now_us >= w->fast_us) {
         w->fast_us = w->now_us + FAST_US;
         worker_feedback(w);
+        worker_stats(w);
     }
     if (w->now_us >= w->slow_us) {
         w->slow_us = w->now_us + SLOW_US;
@@ -221,10 +221,6 @@ static void periodic(struct worker *w)
         worker_measure(w);
         sfu_gauge(SFU_ROOMS, (int64_t)router_room_count(w->router));
         sfu_gauge(SFU_TRANSPORTS, (int64_t)w->n_transports);
-    }
-    if (w->now_us >= w->stats_us) {
-        w->stats_us = w->now_us + STATS_US;
-        worker_stats(w);
     }
 }
 
@@ -285,6 +281,7 @@ static void turn(struct worker *w)
     if (!w->transports) {
         sfu_gauge(SFU_ROOMS, (int64_t)router_room_count(w->router));
         sfu_gauge(SFU_TRANSPORTS, 0);
+        worker_stats_idle(w);
     }
 }
 
@@ -348,6 +345,7 @@ static int setup(struct worker *w)
     }
     int err = mailbox_new(&w->in, IN_RING);
     err = err ? err : mailbox_new(&w->out, OUT_RING);
+    err = err ? err : mailbox_new(&w->data, DATA_RING);
     err = err ? err : udp_open(&w->udp, o->address, o->port, o->buffer_bytes);
     if (err) {
         return err;
@@ -374,12 +372,16 @@ static void teardown(struct worker *w)
     struct control_frame *f;
     struct worker_report *r;
     while (w->in && (f = mailbox_take(w->in))) {
+        if (worker_order_of(f)) {
+            worker_order_drop(worker_order_of(f));
+        }
         control_free(f);
         free(f);
     }
     while (w->out && (r = mailbox_take(w->out))) {
         worker_report_free(r);
     }
+    worker_stats_end(w);
     mailbox_free(w->in);
     mailbox_free(w->out);
     if (w->epoll >= 0) {

@@ -99,6 +99,7 @@ void worker_rtp(struct worker *w, struct transport *t, uint8_t *data, size_t len
     if (rtp_parse(&k->header, packet_data(k), len)) {
         worker_count(w, SFU_DROP_MALFORMED, 1);
     } else {
+        worker_tap_packet(w, t, k);
         route(w, t, k);
     }
     packet_unref(k);

@@ -9,6 +9,7 @@
 
 #include "lib/base/err.h"
 #include "lib/base/log.h"
+#include "sfu/shell/debug_dump.h"
 #include "sfu/shell/sfu_metrics.h"
 #include "sfu/shell/worker_private.h"
 #include "sfu/shell/worker_relay.h"
@@ -79,6 +80,23 @@ int worker_unshare(struct worker *w, uint32_t link, const struct id *room)
     return give(w, &order);
 }
 
+int worker_ask_dump(struct worker *w, int64_t mark, const struct id *room, size_t from)
+{
+    struct worker_order order = {.type = WORKER_ORDER_DUMP, .mark = mark, .from = from};
+    order.frame.room = *room;
+    return give(w, &order);
+}
+
+int worker_capture(struct worker *w, struct capture_tap *tap)
+{
+    struct worker_order order = {.type = WORKER_ORDER_CAPTURE, .tap = capture_tap_ref(tap)};
+    int err = give(w, &order);
+    if (err) {
+        capture_tap_unref(tap);
+    }
+    return err;
+}
+
 int64_t worker_cpu_us(const struct worker *w)
 {
     clockid_t clock;
@@ -103,6 +121,13 @@ const struct worker_order *worker_order_of(const struct control_frame *f)
 {
     bool is_order = f->type == CONTROL_HELLO && f->id == ORDER_ID;
     return is_order ? (const struct worker_order *)(const void *)f : NULL;
+}
+
+void worker_order_drop(const struct worker_order *order)
+{
+    if (order->type == WORKER_ORDER_CAPTURE) {
+        capture_tap_unref(order->tap);
+    }
 }
 
 static struct worker_inventory *take_stock(const struct worker *w, int64_t mark)
@@ -164,6 +189,13 @@ void worker_obey(struct worker *w, const struct worker_order *order)
         break;
     case WORKER_ORDER_UNSHARE:
         worker_relay_unshare(w, order->link, &order->frame.room);
+        break;
+    case WORKER_ORDER_DUMP:
+        debug_dump(w, order->mark, &order->frame.room, order->from);
+        break;
+    case WORKER_ORDER_CAPTURE:
+        capture_tap_unref(w->tap);
+        w->tap = order->tap;
         break;
     }
     if (err) {

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sfu/shell/capture.h"
 #include "sfu/shell/worker.h"
 #include "sfu/shell/worker_relay.h"
 
@@ -18,6 +19,8 @@ enum worker_order_type {
     WORKER_ORDER_UNNODE,    /* link */
     WORKER_ORDER_SHARE,     /* frame.room, link, branch */
     WORKER_ORDER_UNSHARE,   /* frame.room, link */
+    WORKER_ORDER_DUMP,      /* mark, frame.room, from */
+    WORKER_ORDER_CAPTURE,   /* tap */
 };
 
 struct worker_order {
@@ -31,6 +34,8 @@ struct worker_order {
     char address[CONTROL_MAX_ADDRESS + 1];
     int port;
     bool branch; /* the room's home is at the other end */
+    size_t from;
+    struct capture_tap *tap; /* a reference of the worker's */
 };
 
 struct worker_inventory_entry {
@@ -59,6 +64,13 @@ int worker_unlink_node(struct worker *w, uint32_t link);
 int worker_share(struct worker *w, uint32_t link, const struct id *room, bool branch);
 int worker_unshare(struct worker *w, uint32_t link, const struct id *room);
 
+/* Asks for the state of a room ("": of all, in short), participants from that place on; it comes by
+ * worker_take_data with mark as its ticket (debug_dump.h). */
+int worker_ask_dump(struct worker *w, int64_t mark, const struct id *room, size_t from);
+/* RTP of the tap's room goes to it from now on, in place of the tap before; the worker takes a
+ * reference of its own. */
+int worker_capture(struct worker *w, struct capture_tap *tap);
+
 /* CPU time that the worker's thread has used. */
 int64_t worker_cpu_us(const struct worker *w);
 /* Binds its thread to that CPU. ERR_IO. */
@@ -68,6 +80,8 @@ int worker_pin(struct worker *w, int cpu);
 
 /* The order that a frame is, or NULL. */
 const struct worker_order *worker_order_of(const struct control_frame *f);
+/* It is not carried out: what it holds is let go. */
+void worker_order_drop(const struct worker_order *order);
 /* Carries it out. */
 void worker_obey(struct worker *w, const struct worker_order *order);
 

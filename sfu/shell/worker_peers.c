@@ -24,7 +24,7 @@ void worker_add(struct worker *w, struct transport *t)
     t->worker = w;
     if (!w->transports) { /* time stood still while there was nobody */
         w->fast_us = w->slow_us = w->now_us;
-        w->stats_us = w->now_us;
+        w->stats.round_us = w->stats.sample_us = w->now_us;
     }
     DL_APPEND(w->transports, t);
     if (t->which == CONTROL_WHICH_PUBLISH) {

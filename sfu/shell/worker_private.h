@@ -7,12 +7,14 @@
 
 #include "lib/io/udp.h"
 #include "sfu/core/router.h"
+#include "sfu/shell/capture.h"
 #include "sfu/shell/mailbox.h"
 #include "sfu/shell/out_queue.h"
 #include "sfu/shell/sfu_metrics.h"
 #include "sfu/shell/subscriber_rate.h"
 #include "sfu/shell/transport.h"
 #include "sfu/shell/worker.h"
+#include "sfu/shell/worker_stats.h"
 
 #define WORKER_OUT      128  /* datagrams that aren't RTP, collected before they are sent */
 #define WORKER_DATAGRAM 1600 /* room for one of them, SRTP tag included */
@@ -33,6 +35,7 @@ struct worker {
     int epoll;
     struct mailbox *in;  /* control_frame */
     struct mailbox *out; /* worker_report */
+    struct mailbox *data; /* worker_data */
 
     struct router *router;
     struct transport_table *table;
@@ -40,16 +43,14 @@ struct worker {
     struct transport *publishers; /* utlist of those that publish */
     size_t n_transports;
     int64_t now_us, wall_us;            /* of this turn */
-    int64_t fast_us, slow_us, stats_us; /* when the periodic work is due */
-    struct due_wheel due;               /* of transports */
+    int64_t fast_us, slow_us;           /* when the periodic work is due */
+    struct stats_round stats;
+    struct capture_tap *tap; /* an admin's, or NULL */
     bool any_lost;
-    struct admission admission;
-    uint8_t shed;               /* 0..ADMISSION_SHED_ALL: of the video, for allocator_input.shed */
-    int64_t measured_us;        /* when admission was told last how busy the loop is, and */
-    int64_t waited_us;          /* how long it has waited since */
     bool halted;                /* the thread has ended */
     struct worker_relay *relay; /* NULL as long as no room is shared (worker_relay.h) */
     bool coarse;                /* the kernel waits by the millisecond */
+    uint8_t shed;               /* how much video is to be left out: 0..ALLOCATOR_SHED_ALL */
 
     struct out_queue *queue;    /* RTP that leaves */
     bool trains;                /* the kernel takes them */
@@ -151,6 +152,14 @@ bool worker_rate_rtcp(struct worker *w, struct transport *t, const uint8_t *data
 /* Before the transport goes: nothing waits for it any more. */
 void worker_rate_close(struct worker *w, struct transport *t);
 
+/* A packet as it came, decrypted, goes to an admin's capture of its room. */
+static inline void worker_tap_packet(struct worker *w, const struct transport *t, struct packet *k)
+{
+    if (w->tap && id_equal(&t->room, capture_tap_room(w->tap))) {
+        capture_tap_put(w->tap, w->wall_us, t->number, packet_data(k), k->len);
+    }
+}
+
 /* ---- worker_requests.c ---- */
 
 /* Carries out one request and replies; frees it. */
@@ -160,8 +169,6 @@ void worker_handle(struct worker *w, struct control_frame *f);
 
 /* What the router has to tell. */
 void worker_events(struct worker *w);
-/* The stats event of each room. */
-void worker_stats(struct worker *w);
 /* Hello, then the state of everything as events. */
 void worker_hello(struct worker *w);
 

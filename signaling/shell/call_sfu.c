@@ -396,6 +396,8 @@ static void on_event(void *arg, const char *node, const char *type, const cJSON 
         on_slots(en, frame);
     } else if (strcmp(type, "speakers") == 0) {
         on_speakers(en, frame);
+    } else if (strcmp(type, "stats") == 0) {
+        call_sfu_stats(en, frame);
     } else if (strcmp(type, "connected") == 0 || strcmp(type, "disconnected") == 0) {
         call_entry_step(en, &(struct call_event){.type = CALL_MEDIA_CONNECTED,
                                                  .number = number_of(frame, "participant"),

@@ -197,6 +197,9 @@ void call_sfu_replace(struct call_entry *en);
 /* The open calls are loaded: compares them with the nodes that came before. */
 void call_sfu_loaded(struct calls *s);
 
+/* A stats event of the room: clients are told of their own media (call_sfu_stats.c). */
+void call_sfu_stats(struct call_entry *en, const cJSON *frame);
+
 /* ---- metrics (call_metrics.c) ---- */
 void call_metrics_register(void);
 void call_metrics_started(void);
