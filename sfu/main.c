@@ -11,6 +11,7 @@
 #include "lib/base/log.h"
 #include "lib/io/http.h"
 #include "sfu/shell/addresses.h"
+#include "sfu/shell/limits.h"
 #include "sfu/shell/observer.h"
 #include "sfu/shell/sfu_metrics.h"
 #include "sfu/shell/signald_link.h"

@@ -6,10 +6,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "lib/base/crypto.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 #include "lib/proto/demux.h"
 #include "sfu/shell/sfu_metrics.h"
+#include "sfu/shell/tcp_listener.h"
 #include "sfu/shell/worker_order.h"
 #include "sfu/shell/worker_private.h"
 #include "sfu/shell/worker_relay.h"

@@ -33,8 +33,8 @@ struct worker {
     struct udp *udp;
     struct tcp_listener *tcp; /* NULL: UDP only */
     int epoll;
-    struct mailbox *in;  /* control_frame */
-    struct mailbox *out; /* worker_report */
+    struct mailbox *in;   /* control_frame */
+    struct mailbox *out;  /* worker_report */
     struct mailbox *data; /* worker_data */
 
     struct router *router;
@@ -42,15 +42,19 @@ struct worker {
     struct transport *transports; /* utlist */
     struct transport *publishers; /* utlist of those that publish */
     size_t n_transports;
-    int64_t now_us, wall_us;            /* of this turn */
-    int64_t fast_us, slow_us;           /* when the periodic work is due */
+    int64_t now_us, wall_us;  /* of this turn */
+    int64_t fast_us, slow_us; /* when the periodic work is due */
     struct stats_round stats;
     struct capture_tap *tap; /* an admin's, or NULL */
+    struct due_wheel due;    /* of transports */
     bool any_lost;
+    struct admission admission;
+    uint8_t shed;               /* 0..ADMISSION_SHED_ALL: of the video, for allocator_input.shed */
+    int64_t measured_us;        /* when admission was told last how busy the loop is, and */
+    int64_t waited_us;          /* how long it has waited since */
     bool halted;                /* the thread has ended */
     struct worker_relay *relay; /* NULL as long as no room is shared (worker_relay.h) */
     bool coarse;                /* the kernel waits by the millisecond */
-    uint8_t shed;               /* how much video is to be left out: 0..ALLOCATOR_SHED_ALL */
 
     struct out_queue *queue;    /* RTP that leaves */
     bool trains;                /* the kernel takes them */
