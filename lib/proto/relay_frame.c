@@ -10,13 +10,13 @@
 #define MAX_LEVEL       127
 #define UUID_BYTES      16
 
-/* Bits of a description's and of a demand's flags. */
-#define FLAG_VIDEO    0x01
-#define FLAG_NACK     0x02
-#define FLAG_LIVE     0x04
-#define FLAG_WANTED   0x01
-#define FLAG_KEYFRAME 0x02
-#define FLAG_VOICE    0x80 /* beside a level */
+/* Bits of flags. */
+#define FLAG_VIDEO 0x01
+#define FLAG_NACK  0x02
+#define FLAG_LIVE  0x01 /* of a layer */
+#define FLAG_VOICE 0x80 /* beside a level */
+#define MAX_PT     127
+#define ALL_LAYERS ((1u << RELAY_MAX_LAYERS) - 1)
 
 const char *relay_frame_name(enum relay_frame_type t)
 {
@@ -95,70 +95,142 @@ static void read_ext(struct cursor *c, struct rtp_ext_map *ext)
     }
 }
 
+static void write_codecs(struct writer *w, const struct relay_description *d)
+{
+    writer_u8(w, (uint8_t)d->n_codecs);
+    for (size_t i = 0; i < d->n_codecs; i++) {
+        writer_u8(w, d->codec[i].codec);
+        writer_u8(w, d->codec[i].pt);
+    }
+}
+
+static int read_codecs(struct cursor *c, struct relay_description *d)
+{
+    d->n_codecs = cursor_u8(c);
+    if (d->n_codecs > RELAY_MAX_CODECS) {
+        return ERR_INVALID;
+    }
+    for (size_t i = 0; i < d->n_codecs; i++) {
+        d->codec[i].codec = cursor_u8(c);
+        d->codec[i].pt = cursor_u8(c);
+        if (d->codec[i].pt > MAX_PT) {
+            return ERR_INVALID;
+        }
+    }
+    return OK;
+}
+
+static void write_layers(struct writer *w, const struct relay_description *d)
+{
+    writer_u8(w, (uint8_t)d->n_layers);
+    for (size_t i = 0; i < d->n_layers; i++) {
+        const struct relay_layer *l = &d->layer[i];
+        writer_u8(w, l->live ? FLAG_LIVE : 0);
+        writer_u32(w, l->ssrc);
+        writer_u16(w, l->width);
+        writer_u16(w, l->height);
+        writer_u32(w, l->bps);
+        writer_u8(w, l->fps);
+    }
+}
+
+static int read_layers(struct cursor *c, struct relay_description *d)
+{
+    d->n_layers = cursor_u8(c);
+    if (d->n_layers > RELAY_MAX_LAYERS) {
+        return ERR_INVALID;
+    }
+    for (size_t i = 0; i < d->n_layers; i++) {
+        struct relay_layer *l = &d->layer[i];
+        l->live = cursor_u8(c) & FLAG_LIVE;
+        l->ssrc = cursor_u32(c);
+        l->width = cursor_u16(c);
+        l->height = cursor_u16(c);
+        l->bps = cursor_u32(c);
+        l->fps = cursor_u8(c);
+    }
+    return OK;
+}
+
 static void write_announce(struct writer *w, const struct relay_frame *f)
 {
     const struct relay_description *d = &f->description;
     write_room(w, &f->room);
     writer_u16(w, (uint16_t)f->participant);
-    writer_u8(w, (uint8_t)((d->video ? FLAG_VIDEO : 0) | (d->nack ? FLAG_NACK : 0) |
-                           (d->live ? FLAG_LIVE : 0)));
+    writer_u8(w, (uint8_t)((d->video ? FLAG_VIDEO : 0) | (d->nack ? FLAG_NACK : 0)));
     writer_u8(w, d->source);
-    writer_u8(w, d->pt);
-    writer_u8(w, d->codec);
-    writer_u8(w, d->layers);
     writer_u32(w, d->clock_rate);
-    writer_u32(w, d->ssrc);
-    writer_u16(w, d->width);
-    writer_u16(w, d->height);
+    write_codecs(w, d);
+    write_layers(w, d);
     write_ext(w, &d->ext);
+}
+
+static int read_description(struct cursor *c, struct relay_description *d)
+{
+    uint8_t flags = cursor_u8(c);
+    d->video = flags & FLAG_VIDEO;
+    d->nack = flags & FLAG_NACK;
+    d->source = cursor_u8(c);
+    d->clock_rate = cursor_u32(c);
+    int err = read_codecs(c, d);
+    err = err ? err : read_layers(c, d);
+    if (!err) {
+        read_ext(c, &d->ext);
+    }
+    return err;
 }
 
 static int read_announce(struct cursor *c, struct relay_frame *f)
 {
-    struct relay_description *d = &f->description;
+    const struct relay_description *d = &f->description;
     int err = read_room(c, &f->room);
-    if (err) {
-        return err;
+    f->participant = err ? 0 : cursor_u16(c);
+    err = err ? err : read_description(c, &f->description);
+    if (err || c->bad) {
+        return err ? err : ERR_TRUNCATED;
     }
-    f->participant = cursor_u16(c);
-    uint8_t flags = cursor_u8(c);
-    d->video = flags & FLAG_VIDEO;
-    d->nack = flags & FLAG_NACK;
-    d->live = flags & FLAG_LIVE;
-    d->source = cursor_u8(c);
-    d->pt = cursor_u8(c);
-    d->codec = cursor_u8(c);
-    d->layers = cursor_u8(c);
-    d->clock_rate = cursor_u32(c);
-    d->ssrc = cursor_u32(c);
-    d->width = cursor_u16(c);
-    d->height = cursor_u16(c);
-    read_ext(c, &d->ext);
-    if (c->bad) {
-        return ERR_TRUNCATED;
+    return f->participant && d->n_codecs && d->n_layers && d->clock_rate && f->track ? OK
+                                                                                     : ERR_INVALID;
+}
+
+static bool same_layer(const struct relay_layer *a, const struct relay_layer *b, bool measured)
+{
+    return a->ssrc == b->ssrc && a->width == b->width && a->height == b->height &&
+           a->live == b->live && (!measured || (a->bps == b->bps && a->fps == b->fps));
+}
+
+bool relay_description_same(const struct relay_description *a, const struct relay_description *b,
+                            bool measured)
+{
+    bool same = a->video == b->video && a->nack == b->nack && a->source == b->source &&
+                a->clock_rate == b->clock_rate && a->n_codecs == b->n_codecs &&
+                a->n_layers == b->n_layers && memcmp(&a->ext, &b->ext, sizeof a->ext) == 0;
+    for (size_t i = 0; same && i < a->n_codecs; i++) {
+        same = a->codec[i].codec == b->codec[i].codec && a->codec[i].pt == b->codec[i].pt;
     }
-    bool good = f->participant && d->pt <= 127 && d->layers && d->clock_rate && f->track;
-    return good ? OK : ERR_INVALID;
+    for (size_t i = 0; same && i < a->n_layers; i++) {
+        same = same_layer(&a->layer[i], &b->layer[i], measured);
+    }
+    return same;
 }
 
 /* ---- the small ones ---- */
 
 static void write_demand(struct writer *w, const struct relay_frame *f)
 {
-    writer_u8(w, (uint8_t)((f->wanted ? FLAG_WANTED : 0) | (f->keyframe ? FLAG_KEYFRAME : 0)));
-    writer_u8(w, f->max_layer);
+    writer_u8(w, f->layers);
+    writer_u8(w, f->keyframes);
 }
 
 static void read_demand(struct cursor *c, struct relay_frame *f)
 {
-    uint8_t flags = cursor_u8(c);
-    f->wanted = flags & FLAG_WANTED;
-    f->keyframe = flags & FLAG_KEYFRAME;
-    f->max_layer = cursor_u8(c);
+    f->layers = cursor_u8(c) & ALL_LAYERS;
+    f->keyframes = cursor_u8(c) & ALL_LAYERS;
 }
 
 static void write_nack(struct writer *w, const struct relay_frame *f)
 {
+    writer_u8(w, f->layer);
     writer_u8(w, (uint8_t)f->n_seqs);
     for (size_t i = 0; i < f->n_seqs; i++) {
         writer_u16(w, f->seq[i]);
@@ -167,8 +239,9 @@ static void write_nack(struct writer *w, const struct relay_frame *f)
 
 static int read_nack(struct cursor *c, struct relay_frame *f)
 {
+    f->layer = cursor_u8(c);
     f->n_seqs = cursor_u8(c);
-    if (f->n_seqs > RELAY_MAX_SEQS) {
+    if (f->n_seqs > RELAY_MAX_SEQS || f->layer >= RELAY_MAX_LAYERS) {
         return ERR_INVALID;
     }
     for (size_t i = 0; i < f->n_seqs; i++) {
@@ -205,20 +278,25 @@ static int read_levels(struct cursor *c, struct relay_frame *f)
     return OK;
 }
 
-static void write_report(struct writer *w, const struct rtcp_sender_info *info)
+static void write_report(struct writer *w, const struct relay_frame *f)
 {
+    const struct rtcp_sender_info *info = &f->info;
+    writer_u8(w, f->layer);
     writer_u64(w, info->ntp);
     writer_u32(w, info->rtp_ts);
     writer_u32(w, info->packets);
     writer_u32(w, info->octets);
 }
 
-static void read_report(struct cursor *c, struct rtcp_sender_info *info)
+static int read_report(struct cursor *c, struct relay_frame *f)
 {
+    struct rtcp_sender_info *info = &f->info;
+    f->layer = cursor_u8(c);
     info->ntp = cursor_u64(c);
     info->rtp_ts = cursor_u32(c);
     info->packets = cursor_u32(c);
     info->octets = cursor_u32(c);
+    return f->layer < RELAY_MAX_LAYERS ? OK : ERR_INVALID;
 }
 
 static int read_packet(struct cursor *c, struct relay_frame *f)
@@ -226,6 +304,9 @@ static int read_packet(struct cursor *c, struct relay_frame *f)
     f->layer = cursor_u8(c);
     f->payload_len = cursor_left(c);
     f->payload = cursor_bytes(c, f->payload_len);
+    if (f->layer >= RELAY_MAX_LAYERS) {
+        return ERR_INVALID;
+    }
     return f->payload_len >= RTP_HEADER_MIN ? OK : ERR_TRUNCATED;
 }
 
@@ -244,8 +325,7 @@ static int read_body(struct cursor *c, struct relay_frame *f)
     case RELAY_LEVELS:
         return read_levels(c, f);
     case RELAY_REPORT:
-        read_report(c, &f->info);
-        return OK;
+        return read_report(c, f);
     case RELAY_PACKET:
         return read_packet(c, f);
     case RELAY_SOLICIT:
@@ -282,7 +362,8 @@ static bool is_writable(const struct relay_frame *f)
 {
     bool has_room = f->type == RELAY_ANNOUNCE || f->type == RELAY_SOLICIT;
     return f->type >= RELAY_ANNOUNCE && f->type <= RELAY_SOLICIT && f->n_seqs <= RELAY_MAX_SEQS &&
-           f->n_levels <= RELAY_MAX_LEVELS && (!has_room || id_is_valid(f->room.s)) &&
+           f->n_levels <= RELAY_MAX_LEVELS && f->description.n_codecs <= RELAY_MAX_CODECS &&
+           f->description.n_layers <= RELAY_MAX_LAYERS && (!has_room || id_is_valid(f->room.s)) &&
            f->participant <= MAX_PARTICIPANT;
 }
 
@@ -304,7 +385,7 @@ int relay_frame_write(const struct relay_frame *f, uint8_t *out, size_t cap)
     } else if (f->type == RELAY_LEVELS) {
         write_levels(&w, f);
     } else if (f->type == RELAY_REPORT) {
-        write_report(&w, &f->info);
+        write_report(&w, f);
     } else if (f->type == RELAY_PACKET) {
         writer_u8(&w, f->layer);
         writer_bytes(&w, f->payload, f->payload_len);
@@ -323,11 +404,12 @@ void relay_frame_write_packet_head(uint8_t out[RELAY_PACKET_HEAD], uint32_t trac
     writer_u8(&w, layer);
 }
 
-bool relay_frame_is_packet(const uint8_t *data, size_t len, uint32_t *track)
+bool relay_frame_is_packet(const uint8_t *data, size_t len, uint32_t *track, uint8_t *layer)
 {
     struct cursor c;
     cursor_init(&c, data, len);
     bool is_packet = cursor_u8(&c) == (VERSION << 4 | RELAY_PACKET);
     *track = cursor_u32(&c);
-    return is_packet && len >= RELAY_PACKET_HEAD + RTP_HEADER_MIN;
+    *layer = cursor_u8(&c);
+    return is_packet && *layer < RELAY_MAX_LAYERS && len >= RELAY_PACKET_HEAD + RTP_HEADER_MIN;
 }

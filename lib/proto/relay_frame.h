@@ -24,15 +24,16 @@
 #define RELAY_PACKET_HEAD 6    /* bytes in front of the RTP packet of a packet frame */
 #define RELAY_MAX_SEQS    64
 #define RELAY_MAX_LEVELS  64
-#define RELAY_ALL_LAYERS  255
+#define RELAY_MAX_CODECS  8
+#define RELAY_MAX_LAYERS  3 /* streams of simulcast */
 
 enum relay_frame_type {
     RELAY_ANNOUNCE = 1, /* room, participant, description */
     RELAY_WITHDRAW,     /* the track is no more */
-    RELAY_DEMAND,       /* wanted, keyframe, max_layer */
-    RELAY_NACK,         /* seq[n_seqs] */
+    RELAY_DEMAND,       /* layers, keyframes */
+    RELAY_NACK,         /* layer, seq[n_seqs] */
     RELAY_LEVELS,       /* level[n_levels]; track is 0 */
-    RELAY_REPORT,       /* info */
+    RELAY_REPORT,       /* layer, info */
     RELAY_PACKET,       /* layer, payload: a decrypted RTP packet, as its publisher numbered it */
     RELAY_PING,         /* the link lives; track is 0 */
     RELAY_SOLICIT,      /* room: announce what you have of it now; track is 0 */
@@ -47,20 +48,35 @@ struct relay_level {
     bool voice;
 };
 
+/* A stream of a track: one of simulcast, the smallest first, or the only one. */
+struct relay_layer {
+    uint32_t ssrc;
+    uint32_t bps;           /* as measured lately; 0: not known */
+    uint16_t width, height; /* 0: not known */
+    uint8_t fps;            /* 0: not known */
+    bool live;              /* packets come */
+};
+
+struct relay_codec {
+    uint8_t codec; /* enum codec */
+    uint8_t pt;
+};
+
 /* What the other side has to know of a track to treat it like one of its own. */
 struct relay_description {
     bool video;
-    uint8_t source; /* enum sdp_source */
-    uint8_t pt;
-    uint8_t codec;  /* of video; 0 where only one is known */
-    uint8_t layers; /* of simulcast; 1: a single stream */
     bool nack;      /* packets can be asked for again */
-    bool live;      /* packets come */
+    uint8_t source; /* enum sdp_source */
     uint32_t clock_rate;
-    uint32_t ssrc;
-    uint16_t width, height; /* 0: not known */
+    size_t n_codecs, n_layers;
+    struct relay_codec codec[RELAY_MAX_CODECS]; /* that may come; the first one is the usual */
+    struct relay_layer layer[RELAY_MAX_LAYERS];
     struct rtp_ext_map ext; /* kinds that this side doesn't know are left out in reading */
 };
+
+/* Whether they say the same; `measured`: bps and fps too. */
+bool relay_description_same(const struct relay_description *a, const struct relay_description *b,
+                            bool measured);
 
 struct relay_frame {
     enum relay_frame_type type;
@@ -68,8 +84,9 @@ struct relay_frame {
     struct id room;
     uint32_t participant; /* 1..65535 */
     struct relay_description description;
-    bool wanted, keyframe;
-    uint8_t max_layer, layer;
+    uint8_t layers;    /* that are wanted, a bit each; 0: nothing */
+    uint8_t keyframes; /* wanted of these, a bit each */
+    uint8_t layer;
     size_t n_seqs, n_levels;
     uint16_t seq[RELAY_MAX_SEQS];
     struct relay_level level[RELAY_MAX_LEVELS];
@@ -83,9 +100,9 @@ struct relay_frame {
 int relay_frame_read(struct relay_frame *f, const uint8_t *data, size_t len);
 /* Writes one, at most cap bytes; returns its bytes or ERR_TOO_LARGE, ERR_INVALID. */
 int relay_frame_write(const struct relay_frame *f, uint8_t *out, size_t cap);
-/* Whether it is a packet frame with a whole head, and of which track: the quick way to what comes
- * most. The packet begins RELAY_PACKET_HEAD further. */
-bool relay_frame_is_packet(const uint8_t *data, size_t len, uint32_t *track);
+/* Whether it is a packet frame with a whole head, and of which layer of which track: the quick way
+ * to what comes most. The packet begins RELAY_PACKET_HEAD further. */
+bool relay_frame_is_packet(const uint8_t *data, size_t len, uint32_t *track, uint8_t *layer);
 /* The head of a packet frame, RELAY_PACKET_HEAD bytes. */
 void relay_frame_write_packet_head(uint8_t out[RELAY_PACKET_HEAD], uint32_t track, uint8_t layer);
 

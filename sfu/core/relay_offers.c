@@ -23,9 +23,9 @@ static struct track *track_of(const struct relay *r, const struct relay_offer *o
     return NULL;
 }
 
-static void set_wanted(struct track *t, uint32_t link, bool wanted)
+static void set_wanted(struct track *t, uint32_t link, uint8_t layers)
 {
-    if (t && wanted) {
+    if (t && layers) {
         t->relays |= UINT64_C(1) << link;
     } else if (t) {
         t->relays &= ~(UINT64_C(1) << link);
@@ -34,7 +34,7 @@ static void set_wanted(struct track *t, uint32_t link, bool wanted)
 
 static void drop_offer(struct relay *r, uint32_t link, struct relay_offer *o)
 {
-    set_wanted(track_of(r, o), link, false);
+    set_wanted(track_of(r, o), link, 0);
     HASH_DEL(r->link[link].offers, o);
     free(o);
 }
@@ -59,10 +59,10 @@ int relay_offers_demand(struct relay *r, uint32_t link, const struct relay_frame
     if (!t) {
         return ERR_NOT_FOUND;
     }
-    o->wanted = f->wanted;
+    o->layers = f->layers;
     o->wanted_us = now_us;
-    set_wanted(t, link, f->wanted);
-    if (f->wanted && f->keyframe) {
+    set_wanted(t, link, f->layers);
+    if (f->layers & f->keyframes) {
         track_request_keyframe(t, now_us);
     }
     return OK;
@@ -72,7 +72,7 @@ int relay_offers_nack(struct relay *r, uint32_t link, const struct relay_frame *
                       struct packet **resend, size_t cap, size_t *n_resend)
 {
     const struct relay_offer *o = find_offer(&r->link[link], f->track);
-    const struct track *t = o && o->wanted ? track_of(r, o) : NULL;
+    const struct track *t = o && o->layers ? track_of(r, o) : NULL;
     if (!t) {
         return ERR_NOT_FOUND;
     }
@@ -93,19 +93,31 @@ void relay_offers_solicited(struct relay *r, uint32_t link, const struct id *roo
 
 /* ---- what is told ---- */
 
+static void describe_codecs(struct relay_description *d, const struct sdp_track *sdp)
+{
+    for (size_t i = 0; i < sdp->n_codecs && d->n_codecs < RELAY_MAX_CODECS; i++) {
+        d->codec[d->n_codecs++] =
+            (struct relay_codec){.codec = (uint8_t)sdp->codec[i].codec, .pt = sdp->codec[i].pt};
+    }
+    if (d->n_codecs == 0) {
+        d->codec[d->n_codecs++] = (struct relay_codec){.pt = sdp->pt};
+    }
+}
+
 static struct relay_description describe(const struct track *t)
 {
-    return (struct relay_description){.video = t->sdp.kind == SDP_VIDEO,
-                                      .source = (uint8_t)t->sdp.source,
-                                      .pt = t->sdp.pt,
-                                      .layers = 1,
-                                      .nack = t->sdp.nack,
-                                      .live = t->live,
-                                      .clock_rate = t->sdp.clock_rate,
-                                      .ssrc = t->stats.ssrc ? t->stats.ssrc : t->sdp.ssrc,
+    struct relay_description d = {.video = t->sdp.kind == SDP_VIDEO,
+                                  .nack = t->sdp.nack,
+                                  .source = (uint8_t)t->sdp.source,
+                                  .clock_rate = t->sdp.clock_rate,
+                                  .n_layers = 1,
+                                  .ext = t->publisher->ext};
+    describe_codecs(&d, &t->sdp);
+    d.layer[0] = (struct relay_layer){.ssrc = t->stats.ssrc ? t->stats.ssrc : t->sdp.ssrc,
                                       .width = t->width,
                                       .height = t->height,
-                                      .ext = t->publisher->ext};
+                                      .live = t->live};
+    return d;
 }
 
 static struct relay_offer *add_offer(struct relay *r, uint32_t link, const struct id *room,
@@ -122,19 +134,11 @@ static struct relay_offer *add_offer(struct relay *r, uint32_t link, const struc
     return o;
 }
 
-static bool same(const struct relay_description *a, const struct relay_description *b)
-{
-    return a->video == b->video && a->source == b->source && a->pt == b->pt &&
-           a->codec == b->codec && a->layers == b->layers && a->nack == b->nack &&
-           a->live == b->live && a->clock_rate == b->clock_rate && a->ssrc == b->ssrc &&
-           a->width == b->width && a->height == b->height &&
-           memcmp(&a->ext, &b->ext, sizeof a->ext) == 0;
-}
-
 static void announce(struct relay_offer *o, const struct track *t, const struct relay_out *out)
 {
     struct relay_description is = describe(t);
-    if (same(&is, &o->told) && out->now_us - o->told_us < RELAY_REFRESH_US) {
+    if (relay_description_same(&is, &o->told, false) &&
+        out->now_us - o->told_us < RELAY_REFRESH_US) {
         return;
     }
     o->told = is;
@@ -149,11 +153,11 @@ static void announce(struct relay_offer *o, const struct track *t, const struct 
 
 static void tell_report(struct relay_offer *o, const struct track *t, const struct relay_out *out)
 {
-    if (o->wanted && t->sr.known && t->sr.ntp != o->ntp) {
+    if (o->layers && t->sr.known && t->sr.ntp != o->ntp[0]) {
         struct relay_frame f = {.type = RELAY_REPORT,
                                 .track = o->number,
                                 .info = {.ntp = t->sr.ntp, .rtp_ts = t->sr.rtp_ts}};
-        o->ntp = t->sr.ntp;
+        o->ntp[0] = t->sr.ntp;
         out->send(out->arg, out->link, &f);
     }
 }
@@ -170,7 +174,7 @@ static void send_levels(struct relay_frame *levels, const struct relay_out *out)
 static void tell_level(const struct relay_offer *o, const struct track *t,
                        struct relay_frame *levels, const struct relay_out *out)
 {
-    if (t->sdp.kind != SDP_AUDIO || o->wanted || t->heard.packets == 0) {
+    if (t->sdp.kind != SDP_AUDIO || o->layers || t->heard.packets == 0) {
         return;
     }
     levels->level[levels->n_levels++] = (struct relay_level){.track = o->number,
@@ -191,9 +195,9 @@ static void scan_track(struct relay *r, const struct id *room, struct track *t,
         return; /* the next scan tries again */
     }
     o->round = r->round;
-    if (o->wanted && out->now_us - o->wanted_us > RELAY_EXPIRE_US) {
-        o->wanted = false;
-        set_wanted(t, out->link, false);
+    if (o->layers && out->now_us - o->wanted_us > RELAY_EXPIRE_US) {
+        o->layers = 0;
+        set_wanted(t, out->link, 0);
     }
     announce(o, t, out);
     tell_report(o, t, out);

@@ -14,10 +14,10 @@ struct relay_offer {
     uint32_t participant;
     struct relay_description told;
     int64_t told_us;
-    uint64_t round; /* of the scan that saw it last */
-    bool wanted;
-    int64_t wanted_us; /* when the other side said so last */
-    uint64_t ntp;      /* of the report told last */
+    uint64_t round;                 /* of the scan that saw it last */
+    uint8_t layers;                 /* that are wanted, a bit each */
+    int64_t wanted_us;              /* when the other side said so last */
+    uint64_t ntp[RELAY_MAX_LAYERS]; /* of the reports told last */
     UT_hash_handle hh;
 };
 
@@ -28,7 +28,7 @@ struct relay_remote {
     struct relay_description is;
     struct track *track; /* valid while from->publisher is there; or NULL */
     int64_t heard_us;    /* when it was announced last */
-    bool told_wanted;
+    uint8_t told_layers; /* that were asked for last, a bit each */
     int64_t told_us;
     struct relay_remote *prev, *next; /* of its publisher */
     UT_hash_handle hh;

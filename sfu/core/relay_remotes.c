@@ -33,12 +33,18 @@ static void describe(struct sdp_track *t, const struct relay_remote *remote)
     *t = (struct sdp_track){.kind = is->video ? SDP_VIDEO : SDP_AUDIO,
                             .source = (enum sdp_source)is->source,
                             .sending = true,
-                            .pt = is->pt,
+                            .pt = is->codec[0].pt,
                             .clock_rate = is->clock_rate,
                             .nack = is->nack,
                             .pli = is->video,
                             .ext = is->ext,
-                            .ssrc = is->ssrc};
+                            .ssrc = is->layer[0].ssrc};
+    for (size_t i = 0; i < is->n_codecs && is->codec[i].codec != CODEC_NONE; i++) {
+        t->codec[t->n_codecs++] = (struct sdp_agreed){.codec = (enum codec)is->codec[i].codec,
+                                                      .pt = is->codec[i].pt,
+                                                      .nack = is->nack,
+                                                      .pli = is->video};
+    }
     name_of(remote, t->mid);
 }
 
@@ -168,8 +174,8 @@ static struct relay_remote *add_remote(struct relay *r, uint32_t link, const str
 static void take_state(struct relay *r, const struct relay_remote *remote, int64_t now_us)
 {
     struct track *t = track_of(remote);
-    const struct relay_description *is = &remote->is;
-    if (!t || remote->told_wanted) {
+    const struct relay_layer *is = &remote->is.layer[0];
+    if (!t || remote->told_layers) {
         return;
     }
     bool changed = t->live != is->live || t->width != is->width || t->height != is->height;
@@ -183,19 +189,33 @@ static void take_state(struct relay *r, const struct relay_remote *remote, int64
     }
 }
 
+/* Whether the track is to be made anew, or for the first time. */
 static bool needs_rebuild(const struct relay_remote *remote, const struct relay_description *to)
 {
-    const struct relay_description *is = &remote->is;
-    return !track_of(remote) || is->video != to->video || is->source != to->source ||
-           is->pt != to->pt || is->clock_rate != to->clock_rate || is->nack != to->nack ||
-           is->ssrc != to->ssrc || memcmp(&is->ext, &to->ext, sizeof is->ext) != 0;
+    struct relay_description stays = *to; /* but for what goes into the track by itself */
+    for (size_t i = 0; i < stays.n_layers; i++) {
+        const struct relay_layer *l = &remote->is.layer[i];
+        stays.layer[i].width = l->width;
+        stays.layer[i].height = l->height;
+        stays.layer[i].live = l->live;
+    }
+    return !track_of(remote) || !relay_description_same(&remote->is, &stays, false);
+}
+
+static bool is_sound(const struct relay_description *d)
+{
+    bool known = d->source <= SDP_SOURCE_SCREEN_AUDIO;
+    for (size_t i = 0; i < d->n_codecs; i++) {
+        known = known && d->codec[i].codec < CODECS;
+    }
+    return known;
 }
 
 int relay_remotes_announce(struct relay *r, uint32_t link, const struct relay_frame *f,
                            int64_t now_us)
 {
     struct relay_remote *remote = find_remote(&r->link[link], f->track);
-    if (f->description.source > SDP_SOURCE_SCREEN_AUDIO) {
+    if (!is_sound(&f->description)) {
         return ERR_INVALID;
     }
     if (remote && !is_ours(remote, f)) { /* the other side began anew with its numbers */
@@ -251,18 +271,15 @@ int relay_remotes_report(struct relay *r, uint32_t link, const struct relay_fram
 
 static void demand(struct relay_remote *remote, struct track *t, const struct relay_out *out)
 {
-    bool wanted = t && (t->feeds || t->relays);
-    bool keyframe = wanted && t->sdp.kind == SDP_VIDEO && pli_poll(&t->pli, out->now_us);
-    bool due = wanted && out->now_us - remote->told_us >= RELAY_REFRESH_US;
-    if (wanted == remote->told_wanted && !keyframe && !due) {
+    uint8_t layers = t && (t->feeds || t->relays) ? 1 : 0;
+    uint8_t keyframes = layers && t->sdp.kind == SDP_VIDEO && pli_poll(&t->pli, out->now_us);
+    bool due = layers && out->now_us - remote->told_us >= RELAY_REFRESH_US;
+    if (layers == remote->told_layers && !keyframes && !due) {
         return;
     }
-    struct relay_frame f = {.type = RELAY_DEMAND,
-                            .track = remote->number,
-                            .wanted = wanted,
-                            .keyframe = keyframe,
-                            .max_layer = RELAY_ALL_LAYERS};
-    remote->told_wanted = wanted;
+    struct relay_frame f = {
+        .type = RELAY_DEMAND, .track = remote->number, .layers = layers, .keyframes = keyframes};
+    remote->told_layers = layers;
     remote->told_us = out->now_us;
     out->send(out->arg, out->link, &f);
 }
@@ -271,7 +288,7 @@ static void ask_again(const struct relay_remote *remote, struct track *t,
                       const struct relay_out *out)
 {
     struct relay_frame f = {.type = RELAY_NACK, .track = remote->number};
-    if (!t->sdp.nack || !remote->told_wanted) {
+    if (!t->sdp.nack || !remote->told_layers) {
         return;
     }
     f.n_seqs = nack_poll(&t->nack, f.seq, RELAY_MAX_SEQS, out->now_us, 0);

@@ -145,11 +145,11 @@ static int put(struct worker_relay *r, uint32_t link, enum relay_class class, co
     return relay_ring_put(r->end[link].out, class, head, head_len, body, body_len);
 }
 
-static void put_packet(struct worker *w, uint32_t link, uint32_t track, enum relay_class class,
-                       struct packet *k)
+static void put_packet(struct worker *w, uint32_t link, uint32_t track, uint8_t layer,
+                       enum relay_class class, struct packet *k)
 {
     uint8_t head[RELAY_PACKET_HEAD];
-    relay_frame_write_packet_head(head, track, 0);
+    relay_frame_write_packet_head(head, track, layer);
     int err = put(w->relay, link, class, head, sizeof head, packet_data(k), k->len);
     worker_count(w, err ? SFU_DROP_RELAY : SFU_RELAYED_PACKETS, 1);
 }
@@ -159,7 +159,7 @@ void worker_relay_packet(struct worker *w, const struct track *t, struct packet 
     uint64_t links = w->relay ? router_relays(w->router) : 0;
     enum relay_class class = t->sdp.kind == SDP_VIDEO ? RELAY_CLASS_VIDEO : RELAY_CLASS_AUDIO;
     while (links) {
-        put_packet(w, (uint32_t)__builtin_ctzll(links), t->source, class, k);
+        put_packet(w, (uint32_t)__builtin_ctzll(links), t->source, 0, class, k);
         links &= links - 1;
     }
 }
@@ -179,9 +179,11 @@ static void send_frame(void *arg, uint32_t link, const struct relay_frame *f)
 /* ---- in ---- */
 
 /* k holds a whole packet frame. */
-static void take_packet(struct worker *w, uint32_t link, uint32_t number, struct packet *k)
+static void take_packet(struct worker *w, uint32_t link, uint32_t number, uint8_t layer,
+                        struct packet *k)
 {
     size_t n;
+    (void)layer;
     struct track *t = relay_track(w->relay->relay, link, number);
     k->start = (uint16_t)(k->start + RELAY_PACKET_HEAD);
     k->len = (uint16_t)(k->len - RELAY_PACKET_HEAD);
@@ -208,7 +210,7 @@ static void take_control(struct worker *w, uint32_t link, const uint8_t *data, s
     }
     (void)relay_input(w->relay->relay, link, &f, w->now_us, w->wall_us, resend, RELAY_MAX_SEQS, &n);
     for (size_t i = 0; i < n; i++) { /* only video is kept to be sent again */
-        put_packet(w, link, f.track, RELAY_CLASS_VIDEO, resend[i]);
+        put_packet(w, link, f.track, f.layer, RELAY_CLASS_VIDEO, resend[i]);
     }
 }
 
@@ -218,8 +220,9 @@ static void take_all(struct worker *w, uint32_t link)
     struct packet *k;
     for (int i = 0; i < TAKE_AT_ONCE && (k = relay_ring_take(in)); i++) {
         uint32_t track;
-        if (relay_frame_is_packet(packet_data(k), k->len, &track)) {
-            take_packet(w, link, track, k);
+        uint8_t layer;
+        if (relay_frame_is_packet(packet_data(k), k->len, &track, &layer)) {
+            take_packet(w, link, track, layer, k);
         } else {
             take_control(w, link, packet_data(k), k->len);
         }
@@ -250,7 +253,8 @@ static void on_frame(void *arg, uint32_t peer, const uint8_t *data, size_t len)
 {
     struct worker *w = arg;
     uint32_t track, link = WORKER_RELAY_NODES + peer;
-    if (!relay_frame_is_packet(data, len, &track)) {
+    uint8_t layer;
+    if (!relay_frame_is_packet(data, len, &track, &layer)) {
         take_control(w, link, data, len);
         return;
     }
@@ -262,7 +266,7 @@ static void on_frame(void *arg, uint32_t peer, const uint8_t *data, size_t len)
     k->start = PACKET_HEADROOM - RELAY_PACKET_HEAD;
     k->len = (uint16_t)len;
     memcpy(packet_data(k), data, len);
-    take_packet(w, link, track, k);
+    take_packet(w, link, track, layer, k);
     packet_unref(k);
 }
 

@@ -135,7 +135,8 @@ static void test_frames_of_nothing_known(void **state)
         struct relay_frame f = {.type = (enum relay_frame_type)type, .track = 99, .n_seqs = 3};
         f.room = (struct id){"01890a5d-ac96-774b-bcce-b302099a8000"};
         f.participant = 1;
-        f.description = (struct relay_description){.layers = 1, .clock_rate = 90000, .video = true};
+        f.description = (struct relay_description){
+            .n_codecs = 1, .n_layers = 1, .clock_rate = 90000, .video = true};
         f.n_levels = 1;
         f.level[0].track = 99;
         int err = relay_input(net.node[1].relay, 0, &f, net.now_us, 0, resend, 4, &n);
@@ -146,11 +147,12 @@ static void test_frames_of_nothing_known(void **state)
     }
     assert_null(relay_track(net.node[1].relay, 0, 99));
     assert_null(relay_track(net.node[1].relay, 99, 99));
-    struct relay_frame f = {.type = RELAY_ANNOUNCE,
-                            .track = 1,
-                            .room = fixture_room,
-                            .participant = 1,
-                            .description = {.layers = 1, .clock_rate = 1, .source = 200}};
+    struct relay_frame f = {
+        .type = RELAY_ANNOUNCE,
+        .track = 1,
+        .room = fixture_room,
+        .participant = 1,
+        .description = {.n_codecs = 1, .n_layers = 1, .clock_rate = 1, .source = 200}};
     assert_int_equal(relay_input(net.node[1].relay, 0, &f, net.now_us, 0, resend, 4, &n),
                      ERR_INVALID);
     close_net(&net);
@@ -165,12 +167,15 @@ static void test_too_many_tracks(void **state)
     size_t n;
     open_net(&net, 2);
     for (uint32_t i = 1; i <= SDP_MAX_TRACKS + 4; i++) {
-        struct relay_frame f = {
-            .type = RELAY_ANNOUNCE,
-            .track = i,
-            .room = fixture_room,
-            .participant = 1,
-            .description = {.layers = 1, .clock_rate = 48000, .pt = 111, .source = 1}};
+        struct relay_frame f = {.type = RELAY_ANNOUNCE,
+                                .track = i,
+                                .room = fixture_room,
+                                .participant = 1,
+                                .description = {.n_codecs = 1,
+                                                .codec = {{1, 111}},
+                                                .n_layers = 1,
+                                                .clock_rate = 48000,
+                                                .source = 1}};
         (void)relay_input(net.node[1].relay, 0, &f, net.now_us, 0, resend, 4, &n);
     }
     assert_int_equal(remote(&net, 1, 1)->n_tracks, SDP_MAX_TRACKS);
