@@ -247,9 +247,9 @@ static void hand_out_taps(struct debug_admin *a)
 static void log_capture(const struct capture_options *o, const struct debug_admin *a,
                         const struct http_request *r)
 {
-    LOG_W("capture_started", "room=%s seconds=%lld max_bytes=%lld file=%s by=%s rid=%s", o->room.s,
+    LOG_W("capture_started", "room=%s seconds=%lld max_bytes=%lld file=%s by=%s", o->room.s,
           (long long)o->seconds, (long long)o->max_bytes, log_quote(capture_path(a->capture)),
-          http_address(r), http_request_id(r));
+          http_address(r));
 }
 
 static void start_capture(struct debug_admin *a, struct http_request *r,

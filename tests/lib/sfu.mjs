@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -155,12 +155,14 @@ class LinkServer extends EventEmitter {
  * @param {FakeSignald} signald
  * @param {object} [settings] keys of [sfu]; one worker where not said
  * @param {object} [options] how it runs: `program` (that of SOTTO_TEST_BUILD), `level` of its log, `wrap` (program → [command,
- *   ...arguments] that starts it, to pin it say)
+ *   ...arguments] that starts it, to pin it say), `internalKey` (what its internal routes ask for; without: none)
  */
-export async function startSfud(signald, settings = {}, { program, level = 'debug', wrap = (it) => [it] } = {}) {
+export async function startSfud(signald, settings = {}, { program, level = 'debug', wrap = (it) => [it], internalKey } = {}) {
     const dir = mkdtempSync(join(tmpdir(), 'sotto-sfu-'));
     writeFileSync(join(dir, 'secret'), SECRET, { mode: 0o600 });
     chmodSync(join(dir, 'secret'), 0o600);
+    mkdirSync(join(dir, 'secrets'));
+    if (internalKey) writeFileSync(join(dir, 'secrets/internal_key'), internalKey, { mode: 0o600 });
     const metricsPort = await freePort();
     const keys = {
         sfu_link: { address: '127.0.0.1', port: signald.port, secret_file: 'secret' },
@@ -198,7 +200,9 @@ export async function startSfud(signald, settings = {}, { program, level = 'debu
             const lines = text.split('\n').filter((l) => (labels ? l.startsWith(`${name}{${labels}} `) : l.startsWith(`${name} `) || l.startsWith(`${name}{`)));
             return lines.reduce((sum, l) => sum + Number(l.slice(l.lastIndexOf(' '))), 0);
         },
-        get: (path) => fetch(`http://127.0.0.1:${metricsPort}${path}`),
+        dir,
+        config: join(dir, 'sotto.ini'),
+        get: (path, options) => fetch(`http://127.0.0.1:${metricsPort}${path}`, options),
         /** Ends it; fails when it did not end well or a sanitizer had something to say. */
         async stop() {
             child.kill('SIGTERM');
