@@ -39,8 +39,9 @@ const NOTES = `## How this is measured, and what it does not say
   (/proc/net/udp), and gaps at the endpoints, in all windows of ours with the server's core less than 90 % busy.
 - Memory is the growth of the proportional set size from 10 to 210 subscribers while media flows, a subscriber: the publisher's packets and their
   cache are in both and cancel out; the kernel's socket buffers are not in it for anybody.
-- The bad link is made in user space (bench/client/impair.c) between the server and one Chromium, both ways: the same seeds for everybody. Freezes
-  are Chromium's own count (\`freezeCount\`). The layer that fits is known because the publisher's three layers have fixed bitrates; its share is frames
+- The bad link is made in user space (bench/client/impair.c) between the server and one Chromium, both ways: the same seeds for everybody. A
+  freeze is more than 200 ms between two shown frames (\`requestVideoFrameCallback\`), counted once for each second that it begins; Chromium's own
+  \`freezeCount\` is told beside it, but has nothing of a picture that stands still to the end. The layer that fits is known because the publisher's three layers have fixed bitrates; its share is frames
   decoded at its width over frames that the publisher sent of it. Janus's VideoRoom does not estimate a subscriber's bandwidth: it sends the highest
   layer unless an application tells it otherwise, so it is also measured with the layer that fits told by hand (janus-set).`;
 

@@ -33,7 +33,8 @@ export function publisherCode() {
 /** `window.watch(offer)`, `window.begin()` and `window.end()`. */
 export function watcherCode() {
     const samples = [];
-    const gaps = { last: 0, over: 0, longest: 0 };
+    const gaps = []; // milliseconds between frames that were shown
+    let shown = 0;
     const inbound = async () => {
         for (const r of (await window.pc.getStats()).values()) if (r.type === 'inbound-rtp' && r.kind === 'video') return r;
         return null;
@@ -54,10 +55,8 @@ export function watcherCode() {
     };
     window.frames = async () => (await inbound())?.framesDecoded ?? 0;
     const onFrame = (now) => {
-        const gap = now - gaps.last;
-        if (gaps.last > 0 && gap > 500) gaps.over++;
-        if (gaps.last > 0) gaps.longest = Math.max(gaps.longest, gap);
-        gaps.last = now;
+        gaps.push(now - shown);
+        shown = now;
         window.video.requestVideoFrameCallback(onFrame);
     };
     const look = async () => {
@@ -68,18 +67,18 @@ export function watcherCode() {
     window.begin = async () => {
         await look();
         window.timer = setInterval(look, 200);
-        gaps.last = performance.now();
+        shown = performance.now();
         window.video.requestVideoFrameCallback(onFrame);
     };
     /** What was seen since. Frames are counted to the width that the stream had when they were looked at. */
     window.end = async () => {
         clearInterval(window.timer);
         await look();
-        gaps.longest = Math.max(gaps.longest, performance.now() - gaps.last); // a picture that stands still to the end
+        gaps.push(performance.now() - shown); // a picture that stands still to the end
         const [first, last] = [samples[0], samples.at(-1)];
         const widths = {};
         for (let i = 1; i < samples.length; i++) widths[samples[i].width] = (widths[samples[i].width] ?? 0) + samples[i].frames - samples[i - 1].frames;
         const grown = Object.fromEntries(Object.keys(first).filter((k) => k !== 'width').map((k) => [k, last[k] - first[k]]));
-        return { ...grown, widths, gaps_over_500_ms: gaps.over, longest_gap_ms: gaps.longest };
+        return { ...grown, widths, gaps };
     };
 }
