@@ -62,16 +62,51 @@ static bool is_wanted(enum rtp_ext_kind kind, enum sdp_kind media)
     }
 }
 
-void sdp_offered_ext(struct rtp_ext_map *out, const struct sdp_media *m, bool they_send)
+/* The kind of an extension that m offers and that we would take, or -1. */
+static int offered_kind(const struct sdp_media *m, const struct sdp_extmap *e, bool they_send)
 {
     enum sdp_direction other_way = they_send ? SDP_RECVONLY : SDP_SENDONLY;
+    int kind = rtp_ext_kind_of(e->uri);
+    bool passes = e->direction != SDP_INACTIVE && e->direction != other_way;
 
+    return kind >= 0 && passes && is_wanted((enum rtp_ext_kind)kind, m->kind) ? kind : -1;
+}
+
+/* One of these two m-lines has to do without its extension, as both use one id. A receiver can do
+ * without levels best; else the line that comes first has it. */
+static bool gives_way(int kind, int other, bool other_is_before, bool they_send)
+{
+    if (!they_send && (kind == RTP_EXT_AUDIO_LEVEL) != (other == RTP_EXT_AUDIO_LEVEL)) {
+        return kind == RTP_EXT_AUDIO_LEVEL;
+    }
+    return other_is_before;
+}
+
+/* RFC 9143 section 12: an id means the same on all m-lines of a BUNDLE. aiortc 1.4 offers levels
+ * and times by one, and ends for good when it then reads a level as a time. */
+static bool is_taken(const struct sdp *offer, const struct sdp_media *m, const struct sdp_extmap *e,
+                     int kind, bool they_send)
+{
+    for (size_t i = 0; i < offer->n_media && offer->bundle; i++) {
+        const struct sdp_media *o = &offer->media[i];
+        for (size_t k = 0; k < o->n_ext && o != m; k++) {
+            int other = o->ext[k].id == e->id ? offered_kind(o, &o->ext[k], they_send) : -1;
+            if (other >= 0 && other != kind && gives_way(kind, other, o < m, they_send)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+void sdp_offered_ext(struct rtp_ext_map *out, const struct sdp *offer, const struct sdp_media *m,
+                     bool they_send)
+{
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < m->n_ext; i++) {
         const struct sdp_extmap *e = &m->ext[i];
-        int kind = rtp_ext_kind_of(e->uri);
-        if (kind >= 0 && out->id[kind] == 0 && e->direction != SDP_INACTIVE &&
-            e->direction != other_way && is_wanted((enum rtp_ext_kind)kind, m->kind)) {
+        int kind = offered_kind(m, e, they_send);
+        if (kind >= 0 && out->id[kind] == 0 && !is_taken(offer, m, e, kind, they_send)) {
             out->id[kind] = e->id;
         }
     }

@@ -60,7 +60,8 @@ int sdp_answer_transport(struct sdp_remote *out, const struct sdp *offer,
                          const struct sdp_media *first);
 /* Extensions that the m-line offers for packets from them to us (or from us to them), among those
  * that the house forwards. */
-void sdp_offered_ext(struct rtp_ext_map *out, const struct sdp_media *m, bool they_send);
+void sdp_offered_ext(struct rtp_ext_map *out, const struct sdp *offer, const struct sdp_media *m,
+                     bool they_send);
 /* True when the transport-cc feedback of an agreed payload type has its extension. Without both,
  * the extension goes from the map. */
 bool sdp_settle_transport_cc(struct rtp_ext_map *ext, const struct sdp_agreed *agreed, size_t n);

@@ -70,8 +70,8 @@ static void read_main(struct sdp_track *t)
 }
 
 /* False when there is no codec of ours. */
-static bool read_track(struct sdp_track *t, const struct sdp_publish *p, const struct sdp_media *m,
-                       const struct sdp_local *local)
+static bool read_track(struct sdp_track *t, const struct sdp_publish *p, const struct sdp *offer,
+                       const struct sdp_media *m, const struct sdp_local *local)
 {
     memset(t, 0, sizeof *t);
     t->n_codecs = sdp_agree(t->codec, m, local->codecs, local->prefer);
@@ -83,7 +83,7 @@ static bool read_track(struct sdp_track *t, const struct sdp_publish *p, const s
     str_copy(t->mid, sizeof t->mid, m->mid);
     t->sending = m->direction == SDP_SENDONLY || m->direction == SDP_SENDRECV;
     read_main(t);
-    sdp_offered_ext(&t->ext, m, true);
+    sdp_offered_ext(&t->ext, offer, m, true);
     t->transport_cc = sdp_settle_transport_cc(&t->ext, t->codec, t->n_codecs);
     sdp_read_layers(t, m, local->simulcast);
     return true;
@@ -117,7 +117,7 @@ static int choose(struct sdp_publish *p, const struct sdp *offer, const struct s
         const struct sdp_media *m = &offer->media[i];
         index[i] = -1;
         if (p->n_tracks == SDP_MAX_TRACKS || !sdp_answerable(offer, m) ||
-            !read_track(&p->track[p->n_tracks], p, m, local)) {
+            !read_track(&p->track[p->n_tracks], p, offer, m, local)) {
             continue;
         }
         if (sdp_media_by_mid(offer, m->mid) != m) {

@@ -44,7 +44,7 @@ static bool read_slot(struct sdp_watch_slot *s, const struct sdp *offer, size_t 
     read_codecs(s, all, n);
     str_copy(s->mid, sizeof s->mid, m->mid);
     s->line = line;
-    sdp_offered_ext(&s->ext, m, false);
+    sdp_offered_ext(&s->ext, offer, m, false);
     s->ext.id[RTP_EXT_RID] = 0; /* one layer at a time, chosen here: of no use to a watcher */
     s->ext.id[RTP_EXT_REPAIRED_RID] = 0;
     s->ext.id[RTP_EXT_VIDEO_LAYERS] = 0;

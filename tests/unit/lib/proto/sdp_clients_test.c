@@ -120,6 +120,22 @@ static void every_client(void **state)
     }
 }
 
+/* aiortc's m-lines use one id for levels and for times: of a publisher the levels count. */
+static void an_id_means_one_thing(void **state)
+{
+    struct sdp_publish p;
+    struct sdp *a;
+    struct buf out = answer("aiortc_publish", NULL, NULL, &p, &a);
+
+    (void)state;
+    assert_int_equal(p.track[0].ext.id[RTP_EXT_AUDIO_LEVEL], 2);
+    assert_int_equal(p.track[1].ext.id[RTP_EXT_ABS_SEND_TIME], 0);
+    assert_int_equal(p.track[0].ext.id[RTP_EXT_MID], p.track[1].ext.id[RTP_EXT_MID]);
+    assert_null(strstr(buf_cstr(&out), "abs-send-time"));
+    sdp_free(a);
+    buf_free(&out);
+}
+
 static void payload_types_are_found(void **state)
 {
     struct sdp_publish p;
@@ -323,6 +339,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_client),
+        cmocka_unit_test(an_id_means_one_thing),
         cmocka_unit_test(payload_types_are_found),
         cmocka_unit_test(sound_keeps_its_wishes),
         cmocka_unit_test(candidates),

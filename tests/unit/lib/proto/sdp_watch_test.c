@@ -114,6 +114,28 @@ static void every_client(void **state)
     buf_free(&out);
 }
 
+/* aiortc's m-lines use one id for levels and for times: a watcher keeps the times. */
+static void an_id_means_one_thing(void **state)
+{
+    struct sdp_watch w;
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 0);
+    assert_int_equal(watch(&w, &out, "aiortc_watch", NULL, NULL), OK);
+    assert_int_equal(w.audio[0].ext.id[RTP_EXT_MID], 1); /* the same on both: no clash */
+    assert_int_equal(w.video[0].ext.id[RTP_EXT_MID], 1);
+    assert_int_equal(w.audio[0].ext.id[RTP_EXT_AUDIO_LEVEL], 0);
+    assert_int_equal(w.video[0].ext.id[RTP_EXT_ABS_SEND_TIME], 2);
+    assert_null(strstr(buf_cstr(&out), "ssrc-audio-level"));
+    /* Of two others it is the first line's. */
+    assert_int_equal(watch(&w, &out, "aiortc_watch", "extmap:2 http", "extmap:1 http"), OK);
+    assert_int_equal(w.audio[0].ext.id[RTP_EXT_MID], 1);
+    assert_int_equal(w.audio[0].ext.id[RTP_EXT_AUDIO_LEVEL], 2);
+    assert_int_equal(w.video[0].ext.id[RTP_EXT_ABS_SEND_TIME], 0);
+    buf_free(&out);
+}
+
 static void the_answer_says_the_same(void **state)
 {
     struct sdp_watch w;
@@ -344,6 +366,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_client),
+        cmocka_unit_test(an_id_means_one_thing),
         cmocka_unit_test(the_answer_says_the_same),
         cmocka_unit_test(setup_follows_the_offer),
         cmocka_unit_test(refuses_what_cannot_be_watched),
