@@ -123,6 +123,10 @@ void rtcp_write_nack(struct writer *w, uint32_t sender_ssrc, uint32_t media_ssrc
 void rtcp_write_pli(struct writer *w, uint32_t sender_ssrc, uint32_t media_ssrc);
 void rtcp_write_fir(struct writer *w, uint32_t sender_ssrc, uint32_t media_ssrc, uint8_t seq);
 
+/* REMB of these streams together; n at most 255. */
+void rtcp_write_remb(struct writer *w, uint32_t sender_ssrc, uint64_t bitrate,
+                     const uint32_t *ssrcs, size_t n);
+
 /* NTP time (RFC 3550 section 4) of microseconds since 1970, and its middle 32 bits. */
 uint64_t rtcp_ntp_from_wall(int64_t wall_us);
 int64_t rtcp_wall_from_ntp(uint64_t ntp);

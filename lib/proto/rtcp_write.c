@@ -146,3 +146,23 @@ void rtcp_write_fir(struct writer *w, uint32_t sender_ssrc, uint32_t media_ssrc,
     writer_u8(w, seq);
     writer_u24(w, 0);
 }
+
+void rtcp_write_remb(struct writer *w, uint32_t sender_ssrc, uint64_t bitrate,
+                     const uint32_t *ssrcs, size_t n)
+{
+    uint32_t exp = 0;
+
+    n = n < 255 ? n : 255;
+    while (bitrate >> exp > 0x3ffff) { /* 18 bits of mantissa */
+        exp++;
+    }
+    put_header(w, RTCP_FMT_AFB, RTCP_PSFB, 4 + n);
+    writer_u32(w, sender_ssrc);
+    writer_u32(w, 0);
+    writer_u32(w, 0x52454d42); /* "REMB" */
+    writer_u8(w, (uint8_t)n);
+    writer_u24(w, exp << 18 | (uint32_t)(bitrate >> exp));
+    for (size_t i = 0; i < n; i++) {
+        writer_u32(w, ssrcs[i]);
+    }
+}

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define RESYNC_SLACK (LAYERS_RESYNC / 16) /* for what comes late behind a resync */
+
 /* ---- eras ---- */
 
 const struct layers_era *layers_era_at(const struct layers *l, uint8_t stream, uint32_t ts)
@@ -133,6 +135,18 @@ static void forward(struct layers *l, const struct layers_era *era, const struct
     say_targets(l, era, p, v);
 }
 
+void layers_again(const struct layers *l, const struct layers_packet *p, struct layers_verdict *v)
+{
+    const struct layers_era *era = layers_era_at(l, p->stream, p->ts);
+
+    *v = (struct layers_verdict){.action = LAYERS_FORWARD, .keyframe_stream = -1};
+    v->marker = p->marker || (era && is_last_of_layer(era, p));
+    if (era && p->dd && era->decode_target != LAYERS_NO_DD) {
+        v->targets = era->targets & p->dd->active_targets;
+        v->set_targets = v->targets != 0 && v->targets != p->dd->active_targets;
+    }
+}
+
 /* A late packet of a stay that is over. */
 static void judge_former(struct layers *l, const struct layers_packet *p, struct layers_verdict *v)
 {
@@ -190,8 +204,10 @@ static void judge(struct layers *l, const struct layers_packet *p, struct layers
     }
     const struct layers_era *era = layers_era_at(l, p->stream, p->ts);
     if (!era && !p->late) { /* its clock was set back: what was selected last goes on */
-        l->era[0].ts = p->ts;
+        l->era[0].ts = p->ts - RESYNC_SLACK;
         era = &l->era[0];
+    } else if (p->resync && era == &l->era[0]) {
+        l->era[0].ts = p->ts - RESYNC_SLACK;
     }
     if (era && (has(era, p) || (p->dd && layers_dd_was_forwarded(l, p)))) {
         forward(l, era, p, v);

@@ -42,6 +42,7 @@
 #define LAYERS_ASK_US          500000  /* between two requests of one slot */
 #define LAYERS_PATIENCE_US     2000000 /* wait for a temporal switching point, then a keyframe */
 #define LAYERS_LATE_KEY        128
+#define LAYERS_RESYNC          (INT32_C(1) << 29) /* ticks, 99 minutes of video */
 
 /* ---- of a track, shared by all its slots ---- */
 
@@ -51,6 +52,7 @@ struct layers_stream {
     int64_t highest;      /* newest number */
     int64_t picture_from; /* the first number that may belong to the newest picture */
     uint32_t ts;          /* the newest picture's */
+    uint32_t synced_ts;   /* of the last resync, or the first */
     uint32_t others;      /* pictures that other streams began since last_us */
 };
 
@@ -73,7 +75,9 @@ struct layers_packet {
     /* Filled by layers_track_input. */
     bool late;        /* newer packets of its stream came before */
     bool new_picture; /* the first that came of its picture */
-    int64_t before;   /* newest number of its stream before it; ext_seq - 1 for the first */
+    bool resync;    /* its clock was set back, or has gone on for hours: selections, which are known
+                       by their first timestamp, are to be told by this one */
+    int64_t before; /* newest number of its stream before it; ext_seq - 1 for the first */
     int64_t from_seq; /* the first number that may belong to its picture, not above ext_seq */
 };
 
@@ -82,12 +86,20 @@ void layers_track_input(struct layers_track *t, struct layers_packet *p);
 /* Bit a stream: it sends now. */
 uint32_t layers_track_live(const struct layers_track *t);
 
+/* Decoding can begin with this packet. */
+bool layers_is_key(const struct layers_packet *p);
+/* Of such a one that layers_track_input was given: the first number that may belong to its
+ * keyframe. */
+int64_t layers_key_from(const struct layers_packet *p);
+
 /* ---- of a slot ---- */
+
+#define LAYERS_ALL 255
 
 struct layers_target {
     bool paused;
     uint8_t stream;   /* simulcast */
-    uint8_t sid, tid; /* highest layers within the stream; 255: all */
+    uint8_t sid, tid; /* highest layers within the stream; LAYERS_ALL: all */
 };
 
 /* What was selected from one timestamp of a stream on. */
@@ -153,6 +165,19 @@ int layers_wanted(const struct layers *l, const struct layers_track *t);
 /* What the selector forwards now, for events and statistics; false: nothing. Without a descriptor
  * sid and tid are what is let through, also when the stream has less. */
 bool layers_selected(const struct layers *l, uint8_t *stream, uint8_t *sid, uint8_t *tid);
+
+/* Everything of the stream that is forwarded goes on, whatever comes next: packets of a track with
+ * this stream alone, neither late nor with resync nor with a descriptor, need no layers_input until
+ * the target changes. Their marker stays. */
+static inline bool layers_take_all(const struct layers *l)
+{
+    return l->current >= 0 && l->target.sid == LAYERS_ALL && l->target.tid == LAYERS_ALL &&
+           !l->target.paused && l->n_eras > 0 && l->era[0].sid == LAYERS_ALL &&
+           l->era[0].tid == LAYERS_ALL && l->era[0].decode_target == LAYERS_NO_DD;
+}
+
+/* Marker and targets of a packet that was forwarded before (its retransmission). */
+void layers_again(const struct layers *l, const struct layers_packet *p, struct layers_verdict *v);
 
 /* Judges a packet that layers_track_input was given. */
 void layers_input(struct layers *l, const struct layers_track *t, const struct layers_packet *p,

@@ -32,12 +32,8 @@ enum layers_lack layers_dd_lacks(const struct layers *l, const struct layers_pac
 void layers_dd_forwarded(struct layers *l, const struct layers_packet *p);
 bool layers_dd_was_forwarded(const struct layers *l, const struct layers_packet *p);
 
-/* layers_simulcast.c: decoding can begin with this packet. */
-bool layers_is_key(const struct layers_packet *p);
-/* p, which isn't of the current stream, begins a stay on its own. */
+/* layers_simulcast.c: p, which isn't of the current stream, begins a stay on its own. */
 bool layers_may_enter(const struct layers *l, const struct layers_track *t,
                       const struct layers_packet *p, int wanted);
-/* The first number that may belong to the keyframe that p is of. */
-int64_t layers_key_from(const struct layers_packet *p);
 
 #endif

@@ -17,6 +17,17 @@ static void note_others(struct layers_track *t, const struct layers_packet *p)
     }
 }
 
+static bool needs_resync(struct layers_stream *s, uint32_t ts)
+{
+    int32_t since = s->seen ? (int32_t)(ts - s->synced_ts) : 0;
+    bool needs = since < 0 || since > LAYERS_RESYNC;
+
+    if (needs || !s->seen) {
+        s->synced_ts = ts;
+    }
+    return needs;
+}
+
 void layers_track_input(struct layers_track *t, struct layers_packet *p)
 {
     struct layers_stream *s = &t->stream[p->stream];
@@ -24,6 +35,7 @@ void layers_track_input(struct layers_track *t, struct layers_packet *p)
     p->before = s->seen ? s->highest : p->ext_seq - 1;
     p->late = p->ext_seq <= p->before;
     p->new_picture = !p->late && (!s->seen || p->ts != s->ts);
+    p->resync = p->new_picture && needs_resync(s, p->ts);
     if (p->new_picture) {
         s->ts = p->ts;
         s->picture_from = p->before + 1;

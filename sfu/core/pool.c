@@ -1,11 +1,10 @@
 #include "sfu/core/pool.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 const enum rtp_ext_kind packet_passed_kind[PACKET_PASSED] = {
-    [PASSED_AUDIO_LEVEL] = RTP_EXT_AUDIO_LEVEL,
-    [PASSED_VIDEO_ORIENTATION] = RTP_EXT_VIDEO_ORIENTATION,
+    RTP_EXT_AUDIO_LEVEL,      RTP_EXT_VIDEO_ORIENTATION,     RTP_EXT_PLAYOUT_DELAY,
+    RTP_EXT_ABS_CAPTURE_TIME, RTP_EXT_DEPENDENCY_DESCRIPTOR,
 };
 
 struct packet_pool {
@@ -62,9 +61,10 @@ struct packet *packet_alloc(struct packet_pool *p)
     k->start = PACKET_HEADROOM;
     k->arrival_us = 0;
     k->ext_seq = 0;
-    k->vp8 = (struct vp8_descriptor){0};
     k->csrc = 0;
-    memset(k->passed, 0, sizeof k->passed);
+    k->stream = k->codec = k->n_passed = 0;
+    k->red_off = 0;
+    k->has_info = k->has_dd = false;
     return k;
 }
 

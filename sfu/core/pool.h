@@ -7,21 +7,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/proto/codec.h"
+#include "lib/proto/dd.h"
 #include "lib/proto/rtp.h"
-#include "lib/proto/vp8.h"
 
 #define PACKET_HEADROOM 32   /* in front of data, for RTX unwrapping and header growth */
 #define PACKET_CAP      1568 /* bytes from data on: any Ethernet datagram, SRTP tag included */
 
-/* Header extensions that go on to subscribers, as they came. */
-enum packet_passed { PASSED_AUDIO_LEVEL, PASSED_VIDEO_ORIENTATION, PACKET_PASSED };
+/* Header extensions that go on to subscribers. */
+#define PACKET_PASSED 5
 extern const enum rtp_ext_kind packet_passed_kind[PACKET_PASSED];
 
 struct packet_pool;
 
+/* One that is there. */
 struct packet_ext {
+    uint8_t kind; /* enum rtp_ext_kind */
+    uint8_t len;  /* 1.. */
     uint16_t off; /* from packet_data on */
-    uint8_t len;  /* 0: not there */
 };
 
 struct packet {
@@ -30,10 +33,18 @@ struct packet {
     uint16_t start; /* where the packet begins within room (PACKET_HEADROOM at first) */
     int64_t arrival_us;
     int64_t ext_seq; /* unwrapped sequence number of its source */
-    struct rtp_header header;
-    struct vp8_descriptor vp8; /* of video; zero else */
-    uint32_t csrc;             /* who sent it; set, like passed, by its track */
+    /* What all slots ask of it alike, found once by its track. */
+    uint8_t stream;   /* which of its track's; set by who knows it (publisher_find, the relay) */
+    uint8_t codec;    /* enum codec */
+    bool has_info;    /* info was read: of video whose descriptor makes sense */
+    bool has_dd;      /* dd was read */
+    uint8_t n_passed; /* of passed */
+    uint16_t red_off; /* of CODEC_RED: where the primary block begins within the payload */
+    uint32_t csrc;    /* who sent it */
     struct packet_ext passed[PACKET_PASSED];
+    struct rtp_header header;
+    struct codec_info info;
+    struct dd_frame dd;
     struct packet_pool *pool;
     struct packet *next; /* free list */
     uint8_t room[PACKET_HEADROOM + PACKET_CAP];

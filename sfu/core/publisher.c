@@ -4,41 +4,58 @@
 #include <string.h>
 
 #include "lib/base/err.h"
-#include "lib/proto/rtcp.h"
-
-#define NACK_BATCH 64
 
 /* ---- tracks ---- */
 
-static void add_stream(struct publisher *p, uint32_t ssrc, struct track *t, bool rtx)
+static void forget_stream(struct publisher *p, size_t i)
 {
-    size_t at = p->n_streams;
-    if (at < PUBLISHER_MAX_STREAMS) {
-        p->n_streams++;
-    } else {
-        at = p->next_stream++ % PUBLISHER_MAX_STREAMS;
-    }
-    p->stream[at] = (struct publisher_stream){.ssrc = ssrc, .rtx = rtx, .track = t};
+    memmove(&p->stream[i], &p->stream[i + 1], (--p->n_streams - i) * sizeof p->stream[0]);
 }
 
 static void forget_streams(struct publisher *p, const struct track *t)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < p->n_streams; i++) {
-        if (p->stream[i].track != t) {
-            p->stream[n++] = p->stream[i];
+    for (size_t i = p->n_streams; i-- > 0;) {
+        if (p->stream[i].track == t) {
+            forget_stream(p, i);
         }
     }
-    p->n_streams = n;
+}
+
+/* It takes the place of what was known as the same stream, when there is such. */
+static void add_stream(struct publisher *p, const struct publisher_stream *s)
+{
+    for (size_t i = p->n_streams; i-- > 0;) {
+        const struct publisher_stream *was = &p->stream[i];
+        if (was->track == s->track && was->at == s->at && was->rtx == s->rtx) {
+            forget_stream(p, i);
+        }
+    }
+    if (p->n_streams == PUBLISHER_MAX_STREAMS) {
+        forget_stream(p, 0);
+    }
+    p->stream[p->n_streams++] = *s;
+}
+
+static void learn_ssrcs(struct publisher *p, struct track *t, uint8_t at, uint32_t ssrc,
+                        uint32_t rtx_ssrc)
+{
+    if (ssrc) {
+        add_stream(p, &(struct publisher_stream){.ssrc = ssrc, .track = t, .at = at});
+    }
+    if (rtx_ssrc) {
+        add_stream(p,
+                   &(struct publisher_stream){.ssrc = rtx_ssrc, .rtx = true, .track = t, .at = at});
+    }
 }
 
 static void learn_track(struct publisher *p, struct track *t)
 {
-    if (t->sdp.ssrc) {
-        add_stream(p, t->sdp.ssrc, t, false);
+    if (t->n_streams == 1) {
+        learn_ssrcs(p, t, 0, t->sdp.ssrc, t->sdp.rtx_ssrc);
+        return;
     }
-    if (t->sdp.rtx_ssrc && t->sdp.rtx_pt) {
-        add_stream(p, t->sdp.rtx_ssrc, t, true);
+    for (uint8_t i = 0; i < t->n_streams; i++) {
+        learn_ssrcs(p, t, i, t->sdp.layer[i].ssrc, t->sdp.layer[i].rtx_ssrc);
     }
 }
 
@@ -65,6 +82,7 @@ struct publisher *publisher_new(struct room *room, uint32_t number, const struct
     p->number = number;
     p->ssrc = random ? random : 1;
     p->cache_us = cache_us;
+    p->remb_bps = PUBLISHER_REMB_BPS;
     twcc_recorder_init(&p->twcc, p->ssrc);
     struct track *gone[SDP_MAX_TRACKS];
     size_t n_gone = 0;
@@ -88,10 +106,23 @@ void publisher_free(struct publisher *p)
     }
 }
 
+static bool same_layers(const struct sdp_track *a, const struct sdp_track *b)
+{
+    uint8_t n = track_streams(a);
+    bool same = n == track_streams(b);
+    for (uint8_t i = 0; same && n > 1 && i < n; i++) {
+        const struct sdp_layer *x = &a->layer[i], *y = &b->layer[i];
+        same = strcmp(x->rid, y->rid) == 0 && (x->ssrc == y->ssrc || !x->ssrc || !y->ssrc);
+    }
+    return same;
+}
+
 /* The same stream goes on when nothing that identifies it changed. */
 static bool same_stream(const struct sdp_track *a, const struct sdp_track *b)
 {
-    return a->kind == b->kind && a->pt == b->pt && a->clock_rate == b->clock_rate &&
+    uint8_t dd = RTP_EXT_DEPENDENCY_DESCRIPTOR;
+    return same_layers(a, b) && !a->ext.id[dd] == !b->ext.id[dd] && a->kind == b->kind &&
+           a->pt == b->pt && a->clock_rate == b->clock_rate &&
            (a->ssrc == b->ssrc || a->ssrc == 0 || b->ssrc == 0) && strcmp(a->mid, b->mid) == 0;
 }
 
@@ -130,7 +161,8 @@ int publisher_update(struct publisher *p, const struct sdp_publish *sdp, uint32_
     for (size_t i = 0; i < n; i++) {
         next[i] = find_same(p, &sdp->track[i]);
         if (!next[i]) {
-            next[i] = track_new(p, &sdp->track[i], source_base + (uint32_t)i, p->cache_us);
+            next[i] = track_new(p, &sdp->track[i], source_base + (uint32_t)i * TRACK_STREAMS,
+                                p->cache_us);
             fresh[i] = true;
         }
         if (!next[i]) {
@@ -145,11 +177,10 @@ int publisher_update(struct publisher *p, const struct sdp_publish *sdp, uint32_
     collect_gone(p, next, n, gone, n_gone);
     for (size_t i = 0; i < n; i++) {
         if (!fresh[i]) {
-            next[i]->sdp = sdp->track[i];
-            forget_streams(p, next[i]);
+            track_describe(next[i], &sdp->track[i]);
         }
         p->track[i] = next[i];
-        learn_track(p, next[i]);
+        learn_track(p, next[i]); /* SSRCs that were found on arrival stay known */
     }
     p->n_tracks = n;
     merge_extensions(p);
@@ -178,9 +209,25 @@ static const struct publisher_stream *find_stream(const struct publisher *p, uin
     return NULL;
 }
 
-static bool takes_pt(const struct track *t, uint8_t pt)
+/* Which stream of the track an SSRC that the SDP didn't name is, by its RID (RFC 8852); -1: that
+ * can't be told. */
+static int stream_by_rid(const struct publisher *p, const struct track *t, const struct packet *k,
+                         const uint8_t *data, bool rtx)
 {
-    return t->sdp.pt == pt || (t->sdp.rtx_pt && t->sdp.rtx_pt == pt);
+    char rid[SDP_RID_LEN];
+    uint8_t id = p->ext.id[rtx ? RTP_EXT_REPAIRED_RID : RTP_EXT_RID];
+    if (t->n_streams == 1) {
+        return 0;
+    }
+    if (!rtp_ext_text(&k->header, data, id, rid, sizeof rid)) {
+        return -1;
+    }
+    for (uint8_t i = 0; i < t->n_streams; i++) {
+        if (strcmp(t->sdp.layer[i].rid, rid) == 0) {
+            return i;
+        }
+    }
+    return -1;
 }
 
 /* An SSRC that the SDP didn't name (RFC 8843 section 9.2). */
@@ -189,28 +236,32 @@ static const struct publisher_stream *learn_stream(struct publisher *p, const st
 {
     char mid[SDP_MID_LEN];
     bool has_mid = rtp_ext_text(&k->header, data, p->ext.id[RTP_EXT_MID], mid, sizeof mid);
-    struct track *found = NULL;
+    struct publisher_stream found = {.ssrc = k->header.ssrc};
     for (size_t i = 0; i < p->n_tracks; i++) {
         struct track *t = p->track[i];
-        if (!takes_pt(t, k->header.pt) || (has_mid && strcmp(t->sdp.mid, mid) != 0)) {
+        bool rtx;
+        if (!track_agreed(t, k->header.pt, &rtx) || (has_mid && strcmp(t->sdp.mid, mid) != 0)) {
             continue;
         }
-        if (found) {
+        if (found.track) {
             return NULL; /* two would fit */
         }
-        found = t;
+        found.track = t;
+        found.rtx = rtx;
     }
-    if (!found) {
+    int at = found.track ? stream_by_rid(p, found.track, k, data, found.rtx) : -1;
+    if (at < 0) {
         return NULL;
     }
-    add_stream(p, k->header.ssrc, found, k->header.pt != found->sdp.pt);
+    found.at = (uint8_t)at;
+    add_stream(p, &found);
     return find_stream(p, k->header.ssrc);
 }
 
-static int unwrap_rtx(struct packet *k, const struct track *t)
+static int unwrap_rtx(struct packet *k, const struct track_stream *s, uint8_t media_pt)
 {
     size_t len = k->len;
-    int err = rtp_rtx_unwrap(&k->header, packet_data(k), &len, t->stats.ssrc, t->sdp.pt);
+    int err = rtp_rtx_unwrap(&k->header, packet_data(k), &len, s->stats.ssrc, media_pt);
     if (!err) {
         k->start = (uint16_t)(k->start + 2);
         k->len = (uint16_t)len;
@@ -218,10 +269,22 @@ static int unwrap_rtx(struct packet *k, const struct track *t)
     return err;
 }
 
+/* Of a track's media: its SSRC may be another than before. */
+static void note_ssrc(struct track *t, uint8_t at, uint32_t ssrc)
+{
+    struct track_stream *s = &t->stream[at];
+    if (!s->stats.started) {
+        s->stats.ssrc = ssrc;
+    } else if (s->stats.ssrc != ssrc) {
+        track_restart_stream(t, at, ssrc);
+    }
+}
+
 struct track *publisher_find(struct publisher *p, struct packet *k, enum publisher_packet *what)
 {
     const uint8_t *data = packet_data(k);
     uint16_t transport_seq;
+    bool rtx;
     *what = PUBLISHER_MEDIA;
     if (rtp_transport_seq(&k->header, data, p->ext.id[RTP_EXT_TRANSPORT_CC], &transport_seq)) {
         twcc_recorder_input(&p->twcc, transport_seq, k->arrival_us);
@@ -230,106 +293,17 @@ struct track *publisher_find(struct publisher *p, struct packet *k, enum publish
     if (!s) {
         s = learn_stream(p, k, data);
     }
-    if (!s || !takes_pt(s->track, k->header.pt)) {
+    const struct sdp_agreed *a = s ? track_agreed(s->track, k->header.pt, &rtx) : NULL;
+    if (!a) {
         return NULL;
     }
-    struct track *t = s->track;
+    k->stream = s->at;
     if (!s->rtx) {
-        if (!t->stats.started) {
-            t->stats.ssrc = k->header.ssrc;
-        }
-        return k->header.pt == t->sdp.pt ? t : NULL;
+        note_ssrc(s->track, s->at, k->header.ssrc);
+        return rtx ? NULL : s->track;
     }
-    bool content = t->unwrap.started && unwrap_rtx(k, t) == OK;
+    struct track_stream *of = &s->track->stream[s->at];
+    bool content = rtx && of->unwrap.started && unwrap_rtx(k, of, a->pt) == OK;
     *what = content ? PUBLISHER_RETRANSMISSION : PUBLISHER_PROBE;
-    return t;
-}
-
-/* ---- RTCP in ---- */
-
-static void take_sender_report(struct publisher *p, const struct rtcp_packet *r, int64_t now_us,
-                               int64_t wall_us)
-{
-    struct rtcp_sr sr;
-    if (rtcp_parse_sr(&sr, r)) {
-        return;
-    }
-    const struct publisher_stream *s = find_stream(p, sr.ssrc);
-    if (s && !s->rtx) {
-        rtp_stats_sender_report(&s->track->stats, sr.info.ntp, now_us);
-        sr_input(&s->track->sr, &p->clock, &sr.info, wall_us);
-    }
-}
-
-int publisher_rtcp(struct publisher *p, const uint8_t *data, size_t len, int64_t now_us,
-                   int64_t wall_us)
-{
-    struct rtcp_iter it;
-    struct rtcp_packet r;
-    int n;
-    rtcp_iter_init(&it, data, len);
-    while ((n = rtcp_next(&it, &r)) == 1) {
-        if (r.type == RTCP_SR) {
-            take_sender_report(p, &r, now_us, wall_us);
-        }
-    }
-    return n;
-}
-
-/* ---- RTCP out ---- */
-
-static size_t poll_requests(struct publisher *p, struct writer *w, int64_t now_us,
-                            struct publisher_feedback *count)
-{
-    for (size_t i = 0; i < p->n_tracks; i++) {
-        struct track *t = p->track[i];
-        uint16_t seqs[NACK_BATCH];
-        size_t n =
-            t->sdp.nack && t->stats.started ? nack_poll(&t->nack, seqs, NACK_BATCH, now_us, 0) : 0;
-        if (n > 0) {
-            rtcp_write_nack(w, p->ssrc, t->stats.ssrc, seqs, n);
-            count->nacked += (uint32_t)n;
-        }
-        if (t->nack.keyframe_wanted) {
-            t->nack.keyframe_wanted = false;
-            track_request_keyframe(t, now_us);
-        }
-        if ((t->feeds || t->relays) && t->stats.ssrc && pli_poll(&t->pli, now_us)) {
-            rtcp_write_pli(w, p->ssrc, t->stats.ssrc);
-            count->plis++;
-        }
-    }
-    return w->bad ? 0 : w->len;
-}
-
-static size_t poll_report(struct publisher *p, struct writer *w, int64_t now_us)
-{
-    if (now_us < p->report_us) {
-        return 0;
-    }
-    p->report_us = now_us + PUBLISHER_REPORT_US;
-    struct rtcp_report blocks[SDP_MAX_TRACKS];
-    size_t n = 0;
-    for (size_t i = 0; i < p->n_tracks; i++) {
-        n += rtp_stats_report(&p->track[i]->stats, &blocks[n], now_us);
-    }
-    if (n > 0) {
-        rtcp_write_rr(w, p->ssrc, blocks, n);
-    }
-    return w->bad ? 0 : w->len;
-}
-
-size_t publisher_poll(struct publisher *p, uint8_t *out, size_t cap, int64_t now_us,
-                      struct publisher_feedback *count)
-{
-    struct writer w;
-    writer_init(&w, out, cap);
-    size_t n = poll_report(p, &w, now_us);
-    if (n == 0) {
-        n = poll_requests(p, &w, now_us, count);
-    }
-    if (n == 0 && p->n_tracks > 0) {
-        n = twcc_recorder_poll(&p->twcc, p->track[0]->stats.ssrc, out, cap, now_us);
-    }
-    return n;
+    return s->track;
 }

@@ -11,14 +11,18 @@
 #include "sfu/core/track.h"
 #include "sfu/core/twcc_recorder.h"
 
-#define PUBLISHER_MAX_STREAMS 32 /* SSRCs known at a time; a new one takes the oldest's place */
+#define PUBLISHER_MAX_STREAMS 64 /* SSRCs known at a time; a new one takes the oldest's place */
 #define PUBLISHER_REPORT_US   1000000
+/* What those may send whose bandwidth only REMB bounds (draft-alvestrand-rmcat-remb): plenty. */
+#define PUBLISHER_REMB_BPS 20000000
+#define PUBLISHER_SOURCES  (SDP_MAX_TRACKS * TRACK_STREAMS) /* numbers that one takes */
 
 struct room;
 
 struct publisher_stream {
     uint32_t ssrc;
     bool rtx;
+    uint8_t at; /* which of its track's streams */
     struct track *track;
 };
 
@@ -34,15 +38,17 @@ struct publisher {
     uint32_t ssrc;          /* ours, as sender of the feedback */
     struct twcc_recorder twcc;
     struct sr_clock clock;
-    int64_t report_us; /* when the next receiver report is due */
+    int64_t report_us; /* when the next receiver report is due, */
+    int64_t remb_us;   /* and the next REMB */
+    int64_t remb_bps;
     int64_t cache_us;
     void *user;                /* the shell's transport; NULL when it comes over a relay link */
     uint32_t link;             /* 1 + that link; 0: it has a transport here */
     struct publisher **holder; /* set to NULL when it is freed; or NULL */
 };
 
-/* source_base: sources base … base + SDP_MAX_TRACKS - 1 are this publisher's. random: 32 bits for
- * our SSRC. NULL when out of memory. */
+/* source_base: sources base … base + PUBLISHER_SOURCES - 1 are this publisher's. random: 32 bits
+ * for our SSRC. NULL when out of memory. */
 struct publisher *publisher_new(struct room *room, uint32_t number, const struct sdp_publish *sdp,
                                 uint32_t source_base, uint32_t random, int64_t cache_us);
 /* Its tracks must feed nothing any more. NULL is fine. */
@@ -54,9 +60,10 @@ void publisher_free(struct publisher *p);
 int publisher_update(struct publisher *p, const struct sdp_publish *sdp, uint32_t source_base,
                      struct track *gone[SDP_MAX_TRACKS], size_t *n_gone);
 
-/* The track that a packet (header parsed) belongs to: by SSRC, else by its MID extension, else by
- * a payload type that one track alone has. A retransmission is unwrapped in place (RFC 4588).
- * Notes the transport-wide number. NULL: nobody's. */
+/* The track that a packet (header parsed) belongs to: by SSRC, else by its MID and RID extensions,
+ * else by a payload type that one track alone has; k->stream tells which of its streams. A
+ * retransmission is unwrapped in place (RFC 4588). Notes the transport-wide number. NULL: nobody's.
+ */
 enum publisher_packet {
     PUBLISHER_MEDIA,
     PUBLISHER_RETRANSMISSION, /* unwrapped */

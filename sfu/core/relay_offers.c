@@ -76,8 +76,8 @@ int relay_offers_nack(struct relay *r, uint32_t link, const struct relay_frame *
     if (!t) {
         return ERR_NOT_FOUND;
     }
-    for (size_t i = 0; t->cache && i < f->n_seqs && *n_resend < cap; i++) {
-        struct packet *k = rtx_cache_get_seq(t->cache, f->seq[i], now_us);
+    for (size_t i = 0; t->stream[0].cache && i < f->n_seqs && *n_resend < cap; i++) {
+        struct packet *k = rtx_cache_get_seq(t->stream[0].cache, f->seq[i], now_us);
         if (k) {
             resend[(*n_resend)++] = k;
         }
@@ -113,7 +113,8 @@ static struct relay_description describe(const struct track *t)
                                   .n_layers = 1,
                                   .ext = t->publisher->ext};
     describe_codecs(&d, &t->sdp);
-    d.layer[0] = (struct relay_layer){.ssrc = t->stats.ssrc ? t->stats.ssrc : t->sdp.ssrc,
+    d.layer[0] = (struct relay_layer){.ssrc = t->stream[0].stats.ssrc ? t->stream[0].stats.ssrc
+                                                                      : t->sdp.ssrc,
                                       .width = t->width,
                                       .height = t->height,
                                       .live = t->live};
@@ -153,11 +154,12 @@ static void announce(struct relay_offer *o, const struct track *t, const struct 
 
 static void tell_report(struct relay_offer *o, const struct track *t, const struct relay_out *out)
 {
-    if (o->layers && t->sr.known && t->sr.ntp != o->ntp[0]) {
-        struct relay_frame f = {.type = RELAY_REPORT,
-                                .track = o->number,
-                                .info = {.ntp = t->sr.ntp, .rtp_ts = t->sr.rtp_ts}};
-        o->ntp[0] = t->sr.ntp;
+    if (o->layers && t->stream[0].sr.known && t->stream[0].sr.ntp != o->ntp[0]) {
+        struct relay_frame f = {
+            .type = RELAY_REPORT,
+            .track = o->number,
+            .info = {.ntp = t->stream[0].sr.ntp, .rtp_ts = t->stream[0].sr.rtp_ts}};
+        o->ntp[0] = t->stream[0].sr.ntp;
         out->send(out->arg, out->link, &f);
     }
 }

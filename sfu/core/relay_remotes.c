@@ -263,7 +263,7 @@ int relay_remotes_report(struct relay *r, uint32_t link, const struct relay_fram
     if (!t) {
         return ERR_NOT_FOUND;
     }
-    sr_input(&t->sr, &t->publisher->clock, &f->info, wall_us);
+    sr_input(&t->stream[0].sr, &t->publisher->clock, &f->info, wall_us);
     return OK;
 }
 
@@ -272,7 +272,8 @@ int relay_remotes_report(struct relay *r, uint32_t link, const struct relay_fram
 static void demand(struct relay_remote *remote, struct track *t, const struct relay_out *out)
 {
     uint8_t layers = t && (t->feeds || t->relays) ? 1 : 0;
-    uint8_t keyframes = layers && t->sdp.kind == SDP_VIDEO && pli_poll(&t->pli, out->now_us);
+    uint8_t keyframes =
+        layers && t->sdp.kind == SDP_VIDEO && pli_poll(&t->stream[0].pli, out->now_us);
     bool due = layers && out->now_us - remote->told_us >= RELAY_REFRESH_US;
     if (layers == remote->told_layers && !keyframes && !due) {
         return;
@@ -291,12 +292,12 @@ static void ask_again(const struct relay_remote *remote, struct track *t,
     if (!t->sdp.nack || !remote->told_layers) {
         return;
     }
-    f.n_seqs = nack_poll(&t->nack, f.seq, RELAY_MAX_SEQS, out->now_us, 0);
+    f.n_seqs = nack_poll(&t->stream[0].nack, f.seq, RELAY_MAX_SEQS, out->now_us, 0);
     if (f.n_seqs > 0) {
         out->send(out->arg, out->link, &f);
     }
-    if (t->nack.keyframe_wanted) {
-        t->nack.keyframe_wanted = false;
+    if (t->stream[0].nack.keyframe_wanted) {
+        t->stream[0].nack.keyframe_wanted = false;
         track_request_keyframe(t, out->now_us);
     }
 }

@@ -91,6 +91,10 @@ struct rewritten {
     uint8_t tl0picidx;
     bool switched;      /* first packet of a new source */
     uint16_t frame_add; /* with dd: dd_rewrite's add_frame */
+    /* Not the rewriter's, but the slot's: */
+    bool marker;      /* as it is to leave */
+    bool set_targets; /* with dd: dd_rewrite's */
+    uint32_t targets;
 };
 
 /* first_seq and first_ts should be random (RFC 3550 section 5.1); first_seq below 2^15 keeps clear

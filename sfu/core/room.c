@@ -239,6 +239,14 @@ void room_detach(struct room *r, struct track *const *tracks, size_t n, int64_t 
     }
 }
 
+/* Without an allocator the heights asked for decide about layers; sizes may be others by now. */
+static void fit_slots(struct subscriber *s, int64_t now_us)
+{
+    for (uint32_t i = 0; i < s->n_video && !s->decided; i++) {
+        slot_fit(subscriber_video(s, i), now_us);
+    }
+}
+
 static bool view_fits(const struct subscriber *s, const struct room_view *view, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -264,6 +272,7 @@ int room_view(struct room *r, struct subscriber *s, const struct room_view *view
     }
     s->slots_changed = true; /* the client gets an answer to its view, even when all stays */
     room_assign_one(r, s, now_us);
+    fit_slots(s, now_us);
     return OK;
 }
 
@@ -291,9 +300,22 @@ static bool tick_tracks(struct room *r, int64_t now_us)
     return changed;
 }
 
+static bool tick_subscribers(struct room *r, int64_t now_us)
+{
+    bool changed = false;
+    for (struct participant *p = r->participants; p; p = p->hh.next) {
+        if (p->subscriber && p->subscriber->ready) {
+            fit_slots(p->subscriber, now_us);
+            changed |= p->subscriber->slots_changed;
+        }
+    }
+    return changed;
+}
+
 bool room_tick(struct room *r, int64_t now_us)
 {
     bool changed = tick_tracks(r, now_us), told = speakers_tick(r->speakers, now_us);
+    changed |= tick_subscribers(r, now_us);
     r->speakers_changed |= told;
     if (r->reassign) {
         r->reassign = false;

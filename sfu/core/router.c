@@ -142,7 +142,7 @@ int router_publish(struct router *r, const struct id *room, uint32_t number,
         leave_if_idle(r, p);
         return ERR_NOMEM;
     }
-    r->next_source += SDP_MAX_TRACKS;
+    r->next_source += PUBLISHER_SOURCES;
     if (p->publisher) {
         free_publisher(r, p->publisher, now_us);
     }
@@ -161,7 +161,7 @@ int router_republish(struct router *r, struct publisher *p, const struct sdp_pub
     if (err) {
         return err;
     }
-    r->next_source += SDP_MAX_TRACKS;
+    r->next_source += PUBLISHER_SOURCES;
     room_detach(p->room, gone, n_gone, now_us);
     for (size_t i = 0; i < n_gone; i++) {
         track_free(gone[i]);
@@ -265,19 +265,23 @@ int router_view(struct router *r, struct subscriber *s, const struct room_view *
 
 /* ---- packets ---- */
 
+static void fuller(const struct publisher *p, struct rtx_cache **fullest)
+{
+    for (size_t i = 0; p && i < p->n_tracks; i++) {
+        for (uint8_t at = 0; at < p->track[i]->n_streams; at++) {
+            struct rtx_cache *c = p->track[i]->stream[at].cache;
+            size_t most = *fullest ? rtx_cache_count(*fullest) : 0;
+            *fullest = c && rtx_cache_count(c) > most ? c : *fullest;
+        }
+    }
+}
+
 static struct rtx_cache *fullest_cache(const struct router *r)
 {
     struct rtx_cache *fullest = NULL;
-    size_t most = 0;
     for (const struct room *room = r->rooms; room; room = room->hh.next) {
         for (const struct participant *p = room->participants; p; p = p->hh.next) {
-            for (size_t i = 0; p->publisher && i < p->publisher->n_tracks; i++) {
-                struct rtx_cache *c = p->publisher->track[i]->cache;
-                if (c && rtx_cache_count(c) > most) {
-                    most = rtx_cache_count(c);
-                    fullest = c;
-                }
-            }
+            fuller(p->publisher, &fullest);
         }
     }
     return fullest;
@@ -302,17 +306,44 @@ struct packet *router_alloc(struct router *r)
     return k;
 }
 
-static size_t map_to_slots(struct router *r, struct track *t, const struct packet *k)
+static size_t map_to_slots(struct router *r, struct track *t, const struct packet *k,
+                           const struct track_packet *p)
 {
     struct slot *slot;
     size_t n = 0;
+    bool switched = false;
     DL_FOREACH(t->feeds, slot)
     {
-        if (slot_map(slot, k, &r->forward[n].to)) {
+        if (slot_map(slot, k, p, &r->forward[n].to)) {
+            switched |= r->forward[n].to.switched;
             r->forward[n++].slot = slot;
         }
     }
+    r->pending |= switched && t->sdp.kind == SDP_VIDEO;
     return n;
+}
+
+/* Slots leave it out, as if it had never been. */
+static void close_up(struct track *t, const struct track_packet *p)
+{
+    struct slot *slot;
+    DL_FOREACH(t->feeds, slot)
+    {
+        rewriter_skip_packet(&slot->rewriter, &p->rewriter, p->rewriter.ext_seq);
+    }
+}
+
+/* The picture is there again, or has another size. */
+static void note_woken(struct router *r, struct track *t, bool live_before)
+{
+    struct slot *slot;
+    t->publisher->room->reassign |= !live_before;
+    DL_FOREACH(t->feeds, slot)
+    {
+        slot->subscriber->slots_changed = true;
+        slot_fit(slot, t->last_us);
+    }
+    r->pending = true;
 }
 
 const struct forward *router_packet(struct router *r, struct publisher *p, struct packet *k,
@@ -336,31 +367,20 @@ uint64_t router_relays(const struct router *r)
 const struct forward *router_track_packet(struct router *r, struct track *t, struct packet *k,
                                           bool retransmitted, size_t *n)
 {
-    bool woke;
-    struct slot *slot;
-    struct publisher *p = t->publisher;
-    *n = 0;
+    struct track_packet p;
     bool live_before = t->live;
-    enum track_verdict verdict = track_input(t, k, retransmitted, &woke);
-    r->relays = verdict == TRACK_DROP ? 0 : t->relays;
-    if (verdict == TRACK_PADDING) {
-        DL_FOREACH(t->feeds, slot)
-        {
-            rewriter_skip(&slot->rewriter, t->source, k->ext_seq);
-        }
-    } else if (verdict == TRACK_FORWARD) {
+    *n = 0;
+    track_input(t, k, retransmitted, &p);
+    r->relays = p.verdict == TRACK_DROP ? 0 : t->relays;
+    if (p.verdict == TRACK_PADDING) {
+        close_up(t, &p);
+    } else if (p.verdict == TRACK_FORWARD) {
         if (t->sdp.kind == SDP_AUDIO) {
-            room_hear(p->room, t, k);
+            room_hear(t->publisher->room, t, k);
+        } else if (p.woke) {
+            note_woken(r, t, live_before);
         }
-        *n = map_to_slots(r, t, k);
-    }
-    if (woke && t->sdp.kind == SDP_VIDEO) {
-        p->room->reassign |= !live_before;
-        DL_FOREACH(t->feeds, slot)
-        {
-            slot->subscriber->slots_changed = true;
-        }
-        r->pending = true;
+        *n = map_to_slots(r, t, k, &p);
     }
     return r->forward;
 }

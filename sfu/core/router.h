@@ -72,7 +72,8 @@ struct forward {
  * track it was, or NULL when it is nobody's. The caller keeps its reference of k. */
 const struct forward *router_packet(struct router *r, struct publisher *p, struct packet *k,
                                     size_t *n, struct track **owner);
-/* The same of a packet whose track is known: it came over a relay link (relay.h). */
+/* The same of a packet whose track and stream (k->stream) are known: it came over a relay link
+ * (relay.h). */
 const struct forward *router_track_packet(struct router *r, struct track *t, struct packet *k,
                                           bool retransmitted, size_t *n);
 /* The relay links (a bit each) that the packet given last goes to as well; 0 for what is a

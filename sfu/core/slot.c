@@ -5,14 +5,27 @@
 
 #include "lib/base/err.h"
 #include "sfu/core/publisher.h"
+#include "sfu/core/subscriber.h"
 
-#define OPUS_CLOCK 48000
-#define VP8_CLOCK  90000
-#define OUT_EXT    (RTP_HEADER_MIN + 4) /* of what we write, with one CSRC: the extension header */
+#define OPUS_CLOCK  48000
+#define VIDEO_CLOCK 90000
+
+static const char *const reasons[] = {
+    [SLOT_SENT] = "sent",         [SLOT_EMPTY] = "empty",       [SLOT_REFUSED] = "refused",
+    [SLOT_SILENT] = "silent",     [SLOT_CODEC] = "codec",       [SLOT_BANDWIDTH] = "bandwidth",
+    [SLOT_OVERLOAD] = "overload", [SLOT_UNWANTED] = "unwanted",
+};
+
+const char *slot_reason_name(enum slot_reason r)
+{
+    return (unsigned)r < sizeof reasons / sizeof reasons[0] ? reasons[r] : "";
+}
 
 void slot_init(struct slot *s, struct subscriber *sub, enum sdp_kind kind, uint32_t index,
                uint32_t ssrc, uint32_t rtx_ssrc, uint64_t random)
 {
+    static const struct layers_target all = {
+        .stream = TRACK_STREAMS - 1, .sid = LAYERS_ALL, .tid = LAYERS_ALL};
     *s = (struct slot){.subscriber = sub,
                        .kind = kind,
                        .index = index,
@@ -22,8 +35,20 @@ void slot_init(struct slot *s, struct subscriber *sub, enum sdp_kind kind, uint3
     sdp_slot_mid(s->mid, kind, index);
     s->mid_len = (uint8_t)strlen(s->mid);
     s->rtx_seq = (uint16_t)((random >> 16) & 0x7fff);
-    rewriter_init(&s->rewriter, kind == SDP_AUDIO ? OPUS_CLOCK : VP8_CLOCK,
+    rewriter_init(&s->rewriter, kind == SDP_AUDIO ? OPUS_CLOCK : VIDEO_CLOCK,
                   (uint16_t)(random & 0x7fff), (uint32_t)(random >> 32));
+    layers_init(&s->layers);
+    s->layers.target = all;
+    counters_init(&s->counters);
+}
+
+/* ---- what it is fed with ---- */
+
+void slot_restart(struct slot *s)
+{
+    rewriter_detach(&s->rewriter);
+    layers_reset(&s->layers);
+    s->plain = false;
 }
 
 void slot_set_track(struct slot *s, struct track *t, int64_t now_us)
@@ -33,172 +58,277 @@ void slot_set_track(struct slot *s, struct track *t, int64_t now_us)
     }
     if (s->track) {
         DL_DELETE(s->track->feeds, s);
-        rewriter_detach(&s->rewriter);
+        slot_restart(s);
     }
     s->track = t;
-    s->waiting = t && s->kind == SDP_VIDEO;
+    s->codec = CODEC_NONE;
+    s->counters.frame_us = 0;
+    counters_layer(&s->counters, COUNTERS_NONE, COUNTERS_NONE);
     if (t) {
         DL_APPEND(t->feeds, s);
-        track_request_keyframe(t, now_us);
+        slot_fit(s, now_us);
+        slot_request_keyframe(s, now_us);
     }
 }
 
-bool slot_map(struct slot *s, const struct packet *k, struct rewritten *to)
+void slot_aim(struct slot *s, const struct layers_target *target, int64_t now_us)
+{
+    static const struct layers_track none;
+    const struct layers_track *of = s->track ? &s->track->layers : &none;
+    const struct layers_target *was = &s->layers.target;
+    if (target->paused == was->paused && target->stream == was->stream && target->sid == was->sid &&
+        target->tid == was->tid) {
+        return;
+    }
+    if (target->paused && !was->paused) {
+        rewriter_detach(&s->rewriter);
+    }
+    int stream = layers_set_target(&s->layers, of, target, now_us);
+    s->plain = false;
+    if (s->track && stream >= 0) {
+        track_request_stream(s->track, (unsigned)stream, now_us);
+    }
+}
+
+void slot_fit(struct slot *s, int64_t now_us)
+{
+    if (s->kind == SDP_VIDEO && s->track && !s->subscriber->decided) {
+        struct layers_target target = track_fit(s->track, s->wish.max_height);
+        slot_aim(s, &target, now_us);
+    }
+}
+
+void slot_request_keyframe(struct slot *s, int64_t now_us)
+{
+    if (!s->track || s->layers.target.paused) {
+        return;
+    }
+    int stream =
+        s->layers.current >= 0 ? s->layers.current : layers_wanted(&s->layers, &s->track->layers);
+    if (stream >= 0) {
+        track_request_stream(s->track, (unsigned)stream, now_us);
+    } else {
+        track_request_keyframe(s->track, now_us);
+    }
+}
+
+/* ---- mapping ---- */
+
+static void prefetch_next(const struct slot *s)
 {
     if (s->next) { /* comes next, and isn't in the cache */
         __builtin_prefetch(s->next);
         __builtin_prefetch((const char *)s->next + 64);
         __builtin_prefetch((const char *)s->next + 128);
+        __builtin_prefetch((const char *)s->next + 192);
     }
-    if (!s->accepted || s->paused) {
-        return false;
+}
+
+/* Another codec than before: of one that isn't agreed nothing is sent, and what comes behind it
+ * begins with a keyframe. */
+static void change_codec(struct slot *s, enum codec codec)
+{
+    bool had = s->codec == CODEC_NONE || s->pt[s->codec];
+    s->codec = (uint8_t)codec;
+    if (had != (s->pt[codec] != 0)) {
+        s->subscriber->slots_changed = true;
+        slot_restart(s);
     }
-    bool video = s->kind == SDP_VIDEO;
-    if (s->waiting) {
-        if (!k->vp8.keyframe) {
-            return false;
-        }
-        s->waiting = false;
-    }
-    if (rewriter_map(&s->rewriter, s->track->source, k->ext_seq, k->header.ts, k->arrival_us,
-                     video ? &k->vp8 : NULL, to)) {
-        return false;
-    }
+}
+
+static void note_sent(struct slot *s, const struct packet *k, const struct rewritten *to,
+                      uint32_t source)
+{
     s->last_us = k->arrival_us;
     s->last_ts = to->ts;
+    s->last_source = source;
     s->packets++;
     s->octets += k->header.payload_len;
+}
+
+/* Whether the clock of the stream shown before and that of the next are one (both of this track),
+ * and how far they are apart. */
+static void sync_clocks(const struct slot *s, const struct packet *k, struct rewriter_packet *p)
+{
+    const struct track *t = s->track;
+    uint32_t was = s->last_source - t->source;
+    if (s->last_us && was < t->n_streams && was != k->stream) {
+        p->synced = rewriter_ts_distance(&t->stream[was].sr, &t->stream[k->stream].sr,
+                                         s->rewriter.clock_rate, &p->ts_distance);
+    }
+}
+
+static void note_switch(struct slot *s)
+{
+    uint8_t stream, sid, tid;
+    if (layers_selected(&s->layers, &stream, &sid, &tid)) {
+        s->told_sid = sid;
+        s->subscriber->slots_changed = true;
+    }
+}
+
+static bool map_forwarded(struct slot *s, const struct packet *k, const struct track_packet *p,
+                          const struct layers_verdict *v, struct rewritten *to)
+{
+    struct rewriter_packet rp = p->rewriter;
+    rp.late = v->late;
+    rp.from_seq = v->from_seq;
+    if (v->switched) {
+        sync_clocks(s, k, &rp);
+    }
+    if (rewriter_map_packet(&s->rewriter, &rp, to)) {
+        return false;
+    }
+    to->marker = v->marker;
+    to->set_targets = v->set_targets;
+    to->targets = v->targets;
+    if (v->switched || s->layers.era[0].sid != s->told_sid) {
+        note_switch(s);
+    }
     return true;
 }
 
-static void add_ext(struct rtp_out *o, uint8_t id, const uint8_t *data, size_t len)
+/* The way of a packet that the layer selector has to judge. */
+static bool map_layers(struct slot *s, const struct packet *k, const struct track_packet *p,
+                       struct rewritten *to)
 {
-    if (id && data && len > 0 && len <= 255 && o->n_ext < RTP_MAX_EXT) {
-        o->ext[o->n_ext++] = (struct rtp_out_ext){.id = id, .len = (uint8_t)len, .data = data};
+    struct track *t = s->track;
+    struct layers_verdict v;
+    layers_input(&s->layers, &t->layers, &p->layers, &v);
+    s->plain = t->n_streams == 1 && !k->has_dd && layers_take_all(&s->layers);
+    if (v.keyframe_stream >= 0) {
+        track_request_stream(t, (unsigned)v.keyframe_stream, p->layers.now_us);
     }
+    if (v.action == LAYERS_SKIP) {
+        rewriter_skip_packet(&s->rewriter, &p->rewriter, v.skip_from);
+        return false;
+    }
+    return v.action == LAYERS_FORWARD && map_forwarded(s, k, p, &v, to);
 }
 
-/* Room for slot_stamp, always first. */
-static void reserve_stamp(const struct slot *s, struct rtp_out *o)
+static bool map_video(struct slot *s, const struct packet *k, const struct track_packet *p,
+                      struct rewritten *to)
 {
-    static const uint8_t zero[3];
-    if (s->stamped) {
-        add_ext(o, s->ext.id[RTP_EXT_TRANSPORT_CC], zero, 2);
-        add_ext(o, s->ext.id[RTP_EXT_ABS_SEND_TIME], zero, 3);
+    if (s->plain && p->plain) {
+        if (rewriter_map_packet(&s->rewriter, &p->rewriter, to)) {
+            return false;
+        }
+        to->marker = k->header.marker;
+    } else if (!map_layers(s, k, p, to)) {
+        return false;
     }
+    if (p->layers.new_picture) {
+        counters_frame(&s->counters, p->keyframe, k->arrival_us);
+    }
+    return true;
 }
 
-/* Header extensions keep their data and get the ids that this subscriber agreed to. */
-static void describe(struct slot *s, struct packet *k, const struct rewritten *to, bool rtx,
-                     struct rtp_out *o)
+bool slot_map(struct slot *s, const struct packet *k, const struct track_packet *p,
+              struct rewritten *to)
 {
-    bool audio = s->kind == SDP_AUDIO;
-    o->padding = false;
-    o->n_ext = 0;
-    o->marker = k->header.marker || (audio && to->switched);
-    o->pt = audio ? SDP_OPUS_PT : rtx ? SDP_VP8_RTX_PT : SDP_VP8_PT;
-    o->seq = rtx ? s->rtx_seq++ : to->seq;
-    o->ts = to->ts;
-    o->ssrc = rtx ? s->rtx_ssrc : s->ssrc;
-    o->n_csrc = 1;
-    o->csrc[0] = k->csrc;
-    o->rtx = rtx;
-    o->osn = to->seq;
-    reserve_stamp(s, o);
-    add_ext(o, s->ext.id[RTP_EXT_MID], (const uint8_t *)s->mid, s->mid_len);
-    for (size_t i = 0; i < PACKET_PASSED; i++) {
-        add_ext(o, s->ext.id[packet_passed_kind[i]], packet_data(k) + k->passed[i].off,
-                k->passed[i].len);
+    prefetch_next(s);
+    if (!s->accepted) {
+        return false;
     }
+    if (k->codec != s->codec) {
+        change_codec(s, k->codec);
+    }
+    if (!s->pt[k->codec]) {
+        return false;
+    }
+    if (s->kind == SDP_VIDEO) {
+        if (!map_video(s, k, p, to)) {
+            return false;
+        }
+    } else {
+        if (rewriter_map_packet(&s->rewriter, &p->rewriter, to)) {
+            return false;
+        }
+        to->marker = k->header.marker || to->switched;
+    }
+    note_sent(s, k, to, p->rewriter.source);
+    return true;
 }
 
-int slot_write_header(struct slot *s, struct packet *k, const struct rewritten *to, bool rtx,
-                      uint8_t *dst, size_t cap)
+bool slot_map_again(struct slot *s, const struct packet *k, uint16_t seq, struct rewritten *to)
 {
-    struct rtp_out o;
-    describe(s, k, to, rtx, &o);
-    s->resent += rtx;
-    return rtp_out_write(&o, dst, cap);
+    struct rewriter_packet rp = {.ts = k->header.ts,
+                                 .codec = k->codec,
+                                 .info = k->has_info ? &k->info : NULL,
+                                 .dd = k->has_dd ? &k->dd : NULL};
+    struct layers_packet lp = {.stream = s->track->rank[k->stream],
+                               .marker = k->header.marker,
+                               .codec = k->codec,
+                               .ts = k->header.ts,
+                               .ext_seq = k->ext_seq,
+                               .info = rp.info,
+                               .dd = rp.dd};
+    struct layers_verdict v;
+    if (!s->rtx_pt[k->codec] || rewriter_remap_packet(&s->rewriter, seq, &rp, to)) {
+        return false;
+    }
+    layers_again(&s->layers, &lp, &v);
+    to->marker = v.marker;
+    to->set_targets = v.set_targets;
+    to->targets = v.targets;
+    return true;
 }
 
-void slot_stamp(const struct slot *s, uint8_t *header, uint16_t transport_seq,
-                uint32_t abs_send_time)
+/* ---- telling ---- */
+
+static enum slot_reason reason_of(const struct slot *s)
 {
-    if (!s->stamped) {
-        return;
+    static const enum slot_reason of[] = {[ALLOCATOR_SENT] = SLOT_SENT,
+                                          [ALLOCATOR_OFF] = SLOT_UNWANTED,
+                                          [ALLOCATOR_NO_LAYER] = SLOT_SILENT,
+                                          [ALLOCATOR_BANDWIDTH] = SLOT_BANDWIDTH,
+                                          [ALLOCATOR_OVERLOAD] = SLOT_OVERLOAD};
+    if (!s->track) {
+        return SLOT_EMPTY;
     }
-    size_t head = header[OUT_EXT] == RTP_EXT_TWO_BYTE >> 8 ? 2 : 1;
-    uint8_t *at = header + OUT_EXT + 4 + head;
-    if (s->ext.id[RTP_EXT_TRANSPORT_CC]) {
-        at[0] = (uint8_t)(transport_seq >> 8);
-        at[1] = (uint8_t)transport_seq;
-        at += 2 + head;
+    if (!s->accepted) {
+        return SLOT_REFUSED;
     }
-    if (s->ext.id[RTP_EXT_ABS_SEND_TIME]) {
-        at[0] = (uint8_t)(abs_send_time >> 16);
-        at[1] = (uint8_t)(abs_send_time >> 8);
-        at[2] = (uint8_t)abs_send_time;
+    if (!s->track->live) {
+        return SLOT_SILENT;
     }
+    if (s->codec != CODEC_NONE && !s->pt[s->codec]) {
+        return SLOT_CODEC;
+    }
+    return s->paused ? of[s->state] : SLOT_SENT;
 }
 
-int slot_write_padding(struct slot *s, uint8_t padding, uint8_t *dst, size_t cap,
-                       size_t *header_len)
+void slot_tell(const struct slot *s, struct slot_told *out)
 {
-    struct rtp_out o = {.padding = true,
-                        .pt = SDP_VP8_RTX_PT,
-                        .ts = s->last_ts,
-                        .ssrc = s->rtx_ssrc,
-                        .n_csrc = 1}; /* of nobody: slot_stamp knows where it writes by it */
-    if (!s->rtx || !s->last_us || padding == 0) {
-        return ERR_STATE;
+    uint8_t stream = 0, sid = LAYERS_ALL, tid;
+    *out = (struct slot_told){.reason = reason_of(s), .stream = -1, .sid = -1};
+    if (!s->track || s->kind != SDP_VIDEO) {
+        return; /* silence is no pause */
     }
-    reserve_stamp(s, &o);
-    add_ext(&o, s->ext.id[RTP_EXT_MID], (const uint8_t *)s->mid, s->mid_len);
-    o.seq = s->rtx_seq;
-    int n = rtp_out_write(&o, dst, cap);
-    if (n < 0 || padding > cap - (size_t)n) {
-        return ERR_TOO_LARGE;
+    out->paused = out->reason != SLOT_SENT;
+    if (!layers_selected(&s->layers, &stream, &sid, &tid)) {
+        int wanted = layers_wanted(&s->layers, &s->track->layers);
+        stream = (uint8_t)(wanted >= 0 ? wanted : s->track->n_streams - 1);
+    } else {
+        out->stream = (int8_t)stream;
+        out->sid = (int8_t)(sid < TRACK_SPATIAL ? sid : TRACK_SPATIAL - 1);
     }
-    s->rtx_seq++;
-    memset(dst + n, 0, padding);
-    dst[(size_t)n + padding - 1] = padding;
-    *header_len = (size_t)n;
-    return n + padding;
+    track_size(s->track, stream, sid, &out->width, &out->height);
 }
 
-void slot_write_payload(const struct slot *s, struct packet *k, const struct rewritten *to,
-                        uint8_t *dst)
+void slot_counters(const struct slot *s, struct counters *out)
 {
-    memcpy(dst, packet_data(k) + k->header.payload_off, k->header.payload_len);
-    if (s->kind == SDP_VIDEO && k->vp8.size) {
-        struct vp8_descriptor vp8 = k->vp8;
-        vp8_rewrite(&vp8, dst, to->picture_id, to->tl0picidx);
+    uint8_t stream, sid, tid;
+    *out = s->counters;
+    out->n[COUNTER_PACKETS] = s->packets;
+    out->n[COUNTER_BYTES] = s->octets;
+    out->n[COUNTER_RETRANSMITS] = s->resent;
+    out->last_us = s->last_us;
+    out->rtt_us = s->rtt_us;
+    if (s->kind == SDP_VIDEO && layers_selected(&s->layers, &stream, &sid, &tid)) {
+        bool simulcast = s->track && s->track->n_streams > 1;
+        sid = simulcast ? stream : sid;
+        out->sid = (int8_t)(sid < TRACK_SPATIAL ? sid : TRACK_SPATIAL - 1);
+        out->tid = (int8_t)(tid < METER_TEMPORAL ? tid : METER_TEMPORAL - 1);
     }
-}
-
-static int write_packet(struct slot *s, struct packet *k, const struct rewritten *to, bool rtx,
-                        uint8_t *dst, size_t cap, size_t *header_len)
-{
-    int n = slot_write_header(s, k, to, rtx, dst, cap);
-    if (n < 0) {
-        return n;
-    }
-    if (k->header.payload_len > cap - (size_t)n) {
-        return ERR_TOO_LARGE;
-    }
-    slot_write_payload(s, k, to, dst + n);
-    *header_len = rtx ? (size_t)n - SLOT_OSN : (size_t)n;
-    return n + k->header.payload_len;
-}
-
-int slot_write(struct slot *s, struct packet *k, const struct rewritten *to, uint8_t *dst,
-               size_t cap, size_t *header_len)
-{
-    return write_packet(s, k, to, false, dst, cap, header_len);
-}
-
-int slot_write_rtx(struct slot *s, struct packet *k, const struct rewritten *to, uint8_t *dst,
-                   size_t cap, size_t *header_len)
-{
-    return write_packet(s, k, to, true, dst, cap, header_len);
 }

@@ -27,6 +27,20 @@ struct slot_wish {
     int32_t priority;
 };
 
+/* Why a slot sends nothing, or that it does. */
+enum slot_reason {
+    SLOT_SENT,
+    SLOT_EMPTY,     /* nobody is in it */
+    SLOT_REFUSED,   /* the viewer's answer has no place for it */
+    SLOT_SILENT,    /* the source sends nothing */
+    SLOT_CODEC,     /* the source sends a codec that the viewer didn't agree to */
+    SLOT_BANDWIDTH, /* the allocator: it doesn't fit */
+    SLOT_OVERLOAD,  /* the allocator: the worker sheds load */
+    SLOT_UNWANTED,  /* the allocator: not looked at */
+};
+/* "sent", "empty", … Static storage. */
+const char *slot_reason_name(enum slot_reason r);
+
 /* What each packet needs stands together at the top: between two frames of a hundred viewers all of
  * this has left the cache, and each line costs more to fetch than what is done with it. */
 struct slot {
@@ -35,29 +49,36 @@ struct slot {
     struct slot *prev, *next; /* among the slots of its track */
     enum sdp_kind kind;
     uint32_t ssrc;
-    bool accepted; /* by the answer */
-    bool waiting;  /* for a keyframe */
-    bool rtx;
-    bool paused;  /* by the allocator: nothing is sent */
-    bool stamped; /* headers have room for slot_stamp (subscriber_stamped) */
+    bool accepted;    /* by the answer */
+    bool plain;       /* packets in order need no layer selector (layers_take_all) */
+    bool paused;      /* by the allocator: nothing is sent */
+    bool stamped;     /* headers have room for slot_stamp (subscriber_stamped) */
+    bool rtx;         /* of any codec */
+    bool unwraps_red; /* RED goes out as the Opus in it */
+    uint8_t codec;    /* of the newest packet of its track */
     uint8_t mid_len;
-    char mid[8];
+    uint8_t pt[CODECS], rtx_pt[CODECS]; /* by enum codec; 0: not agreed */
+    struct rtp_ext_map ext;             /* what may be written; 0: not agreed */
+    char mid[SDP_MID_LEN];
     struct srtp_stream stream, rtx_stream; /* rollover state, for the shell's writer */
-    struct rtp_ext_map ext;
-    int64_t last_us;          /* newest packet sent; 0: none */
-    uint32_t last_ts;         /* its timestamp */
-    uint32_t packets, octets; /* sent, for sender reports */
+    int64_t last_us;                       /* newest packet sent; 0: none */
+    uint64_t packets, octets;              /* sent, for sender reports */
+    uint32_t last_ts;                      /* the newest one's timestamp, */
+    uint32_t last_source;                  /* and its stream, as the rewriter knows it */
     struct rewriter rewriter;
+    struct layers layers; /* of video */
 
     uint32_t index; /* among the slots of its kind */
     uint32_t rtx_ssrc;
     uint16_t rtx_seq;
+    uint8_t told_sid; /* the spatial layer that its size was told of */
     struct slot_wish wish;
     enum allocator_state state; /* why it is paused, if it is */
     uint32_t key;               /* who is in it, as the room's ranking knows him; 0: nobody */
     uint8_t fraction_lost;      /* of the last receiver report */
     int64_t rtt_us;             /* -1: not known */
     uint64_t resent;
+    struct counters counters; /* read by slot_counters, which fills in the rest */
 };
 
 /* random: 64 bits for the first sequence numbers and timestamp. */
@@ -66,8 +87,38 @@ void slot_init(struct slot *s, struct subscriber *sub, enum sdp_kind kind, uint3
 /* Puts the track (NULL: nobody) into the slot and takes the one before out; asks for a keyframe. */
 void slot_set_track(struct slot *s, struct track *t, int64_t now_us);
 
-/* Maps a packet of its track. False when it isn't to be sent (no keyframe yet, no place). */
-bool slot_map(struct slot *s, const struct packet *k, struct rewritten *to);
+/* The track's streams are others than before: begins anew with its next keyframe. */
+void slot_restart(struct slot *s);
+/* What is to be sent from now on; asks for the keyframe that it takes. */
+void slot_aim(struct slot *s, const struct layers_target *target, int64_t now_us);
+/* Aims at what fits its wish's height, as long as no allocator decides. */
+void slot_fit(struct slot *s, int64_t now_us);
+/* Its viewer needs a keyframe. */
+void slot_request_keyframe(struct slot *s, int64_t now_us);
+
+/* Maps a packet of its track, which is to be forwarded. False when it isn't to be sent (no keyframe
+ * yet, not this layer, no place, not this codec). */
+bool slot_map(struct slot *s, const struct packet *k, const struct track_packet *p,
+              struct rewritten *to);
+/* Maps one that went out under `seq` for its retransmission. False: there is none. */
+bool slot_map_again(struct slot *s, const struct packet *k, uint16_t seq, struct rewritten *to);
+
+/* What a viewer is told of a slot (and everybody who asks). */
+struct slot_told {
+    bool paused; /* of video: no picture comes */
+    enum slot_reason reason;
+    uint16_t width, height; /* of the layer that is sent; 0: not known */
+    int8_t stream, sid;     /* which that is; -1: none */
+};
+void slot_tell(const struct slot *s, struct slot_told *out);
+/* It has a track and waits for a keyframe of it. */
+static inline bool slot_waits(const struct slot *s)
+{
+    return s->kind == SDP_VIDEO && s->track && s->layers.current < 0 && !s->layers.target.paused;
+}
+/* Everything counted of it. */
+void slot_counters(const struct slot *s, struct counters *out);
+
 /* The header as it leaves, at dst; rtx: of a retransmission (RFC 4588) on the slot's RTX stream,
  * with the OSN that belongs to the payload behind it; each call takes a number of that stream.
  * Returns its bytes (OSN included) or ERR_TOO_LARGE (cap; SLOT_HEADER is right). The track may have
@@ -86,7 +137,13 @@ void slot_stamp(const struct slot *s, uint8_t *header, uint16_t transport_seq,
  * (rtx_stream). */
 int slot_write_padding(struct slot *s, uint8_t padding, uint8_t *dst, size_t cap,
                        size_t *header_len);
-/* k->header.payload_len bytes at dst: the payload as this slot's receiver is to see it. */
+/* Bytes of the payload as this slot's receiver is to see it, */
+static inline size_t slot_payload_len(const struct slot *s, const struct packet *k)
+{
+    size_t off = s->unwraps_red && k->codec == CODEC_RED ? k->red_off : 0;
+    return k->header.payload_len - off;
+}
+/* and those, at dst. */
 void slot_write_payload(const struct slot *s, struct packet *k, const struct rewritten *to,
                         uint8_t *dst);
 /* Both: the packet as it leaves, unencrypted, at dst: returns its length and *header_len;

@@ -66,24 +66,14 @@ void subscriber_free(struct subscriber *s)
 
 void subscriber_describe(const struct subscriber *s, struct sdp_slots *out)
 {
-    *out = (struct sdp_slots){.n_audio = s->n_audio, .n_video = s->n_video};
+    *out =
+        (struct sdp_slots){.n_audio = s->n_audio, .n_video = s->n_video, .codecs = SDP_ALL_CODECS};
     for (uint32_t i = 0; i < s->n_audio; i++) {
         out->audio[i].ssrc = s->slot[i].ssrc;
     }
     for (uint32_t i = 0; i < s->n_video; i++) {
         const struct slot *v = &s->slot[s->n_audio + i];
         out->video[i] = (struct sdp_slot){.ssrc = v->ssrc, .rtx_ssrc = v->rtx_ssrc};
-    }
-}
-
-void subscriber_answered(struct subscriber *s, const struct sdp_subscribe *answer)
-{
-    for (uint32_t i = 0; i < s->n_audio + s->n_video; i++) {
-        const struct sdp_subscribed_slot *a =
-            i < s->n_audio ? &answer->audio[i] : &answer->video[i - s->n_audio];
-        s->slot[i].accepted = a->accepted;
-        s->slot[i].rtx = a->rtx && s->slot[i].rtx_ssrc != 0;
-        s->slot[i].ext = a->ext;
     }
 }
 
@@ -124,11 +114,13 @@ static bool find_resend(struct slot *slot, uint16_t seq, int64_t now_us, struct 
 {
     uint32_t source;
     int64_t ext_seq;
-    if (rewriter_unmap(&slot->rewriter, seq, &source, &ext_seq) || source != slot->track->source) {
+    const struct track *t = slot->track;
+    if (rewriter_unmap(&slot->rewriter, seq, &source, &ext_seq) ||
+        source - t->source >= t->n_streams) {
         return false;
     }
-    struct packet *k = rtx_cache_get(slot->track->cache, ext_seq, now_us);
-    if (!k || rewriter_remap(&slot->rewriter, seq, k->header.ts, &k->vp8, &out->to)) {
+    struct packet *k = rtx_cache_get(t->stream[source - t->source].cache, ext_seq, now_us);
+    if (!k || !slot_map_again(slot, k, seq, &out->to)) {
         return false;
     }
     out->slot = slot;
@@ -143,10 +135,11 @@ static size_t take_nack(struct subscriber *s, const struct rtcp_packet *r, int64
     struct rtcp_feedback fb;
     int n = rtcp_parse_nack(&fb, seqs, NACK_MAX_SEQS, r);
     struct slot *slot = n > 0 ? subscriber_slot(s, fb.media_ssrc) : NULL;
-    if (!slot || !slot->rtx || !slot->track || !slot->track->cache) {
+    if (!slot || !slot->rtx || !slot->track || slot->kind != SDP_VIDEO) {
         return 0;
     }
     count->nacked += (uint32_t)n;
+    counters_add(&slot->counters, COUNTER_NACKS, (uint64_t)n);
     size_t found = 0;
     for (int i = 0; i < n && found < cap && s->resend_left >= 1; i++) {
         if (find_resend(slot, seqs[i], now_us, &out[found])) {
@@ -163,7 +156,8 @@ static void want_picture(struct subscriber *s, uint32_t ssrc, int64_t now_us,
     struct slot *slot = subscriber_slot(s, ssrc);
     if (slot && slot->track) {
         count->plis++;
-        track_request_keyframe(slot->track, now_us);
+        counters_add(&slot->counters, COUNTER_PLIS, 1);
+        slot_request_keyframe(slot, now_us);
     }
 }
 
@@ -182,6 +176,16 @@ static void take_payload_feedback(struct subscriber *s, const struct rtcp_packet
     }
 }
 
+static void take_report(struct slot *slot, const struct rtcp_report *report, uint32_t now_middle)
+{
+    int64_t rtt_us = rtcp_rtt_us(now_middle, report->lsr, report->dlsr);
+    int64_t jitter_us = (int64_t)report->jitter * 1000000 / slot->rewriter.clock_rate;
+    slot->fraction_lost = report->fraction_lost;
+    slot->rtt_us = rtt_us >= 0 ? rtt_us : slot->rtt_us;
+    counters_report(&slot->counters, report->fraction_lost, report->cumulative_lost, jitter_us,
+                    rtt_us);
+}
+
 static void take_reports(struct subscriber *s, const struct rtcp_report *report, size_t n,
                          int64_t wall_us)
 {
@@ -189,9 +193,7 @@ static void take_reports(struct subscriber *s, const struct rtcp_report *report,
     for (size_t i = 0; i < n; i++) {
         struct slot *slot = subscriber_slot(s, report[i].ssrc);
         if (slot && report[i].ssrc == slot->ssrc) {
-            slot->fraction_lost = report[i].fraction_lost;
-            int64_t rtt_us = rtcp_rtt_us(now_middle, report[i].lsr, report[i].dlsr);
-            slot->rtt_us = rtt_us >= 0 ? rtt_us : slot->rtt_us;
+            take_report(slot, &report[i], now_middle);
         }
     }
 }
@@ -238,13 +240,15 @@ static void write_report(const struct slot *slot, struct writer *w, const char *
     struct rtcp_sender_info info;
     uint32_t offset;
     const struct track *t = slot->track;
-    if (!t || !rewriter_ts_offset(&slot->rewriter, t->source, &offset) ||
-        !sr_translate(&t->sr, &t->publisher->clock, slot->rewriter.clock_rate, offset, wall_us,
-                      &info)) {
+    uint32_t at = t ? slot->last_source - t->source : 0; /* the stream that is shown */
+    if (!t || at >= t->n_streams ||
+        !rewriter_ts_offset(&slot->rewriter, slot->last_source, &offset) ||
+        !sr_translate(&t->stream[at].sr, &t->publisher->clock, slot->rewriter.clock_rate, offset,
+                      wall_us, &info)) {
         sr_guess(slot->last_ts, now_us - slot->last_us, slot->rewriter.clock_rate, wall_us, &info);
     }
-    info.packets = slot->packets;
-    info.octets = slot->octets;
+    info.packets = (uint32_t)slot->packets;
+    info.octets = (uint32_t)slot->octets;
     rtcp_write_sr(w, slot->ssrc, &info, NULL, 0);
     rtcp_write_sdes_cname(w, slot->ssrc, cname);
 }

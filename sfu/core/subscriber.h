@@ -23,6 +23,7 @@ struct subscriber {
     bool ready;  /* transport up and answer read: slots are filled */
     bool viewed; /* a view was sent: video slots show what it asks for, and nothing else */
     bool slots_changed;
+    bool decided; /* an allocator decides about layers (subscriber_apply) */
     uint32_t n_audio, n_video;
     struct slot *slot; /* n_audio of audio, then n_video of video */
     uint32_t ssrc_base;

@@ -1,25 +1,81 @@
-#include "sfu/core/track.h"
+#include "sfu/core/track_private.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "sfu/core/publisher.h"
+#include "sfu/core/slot.h"
+
+/* ---- lives ---- */
+
+uint8_t track_streams(const struct sdp_track *sdp)
+{
+    size_t n = sdp->n_layers < TRACK_STREAMS ? sdp->n_layers : TRACK_STREAMS;
+    return sdp->kind == SDP_VIDEO && n > 1 ? (uint8_t)n : 1;
+}
+
+/* A description by its first members alone: of a relay link, or by hand. */
+static void complete(struct sdp_track *sdp)
+{
+    if (sdp->n_codecs == 0) {
+        sdp->codec[sdp->n_codecs++] = (struct sdp_agreed){
+            .codec = sdp->kind == SDP_AUDIO ? CODEC_OPUS : CODEC_VP8,
+            .pt = sdp->pt,
+            .rtx_pt = sdp->rtx_pt,
+        };
+    }
+}
+
+void track_describe(struct track *t, const struct sdp_track *sdp)
+{
+    t->sdp = *sdp;
+    complete(&t->sdp);
+    memset(t->agreed_of, 0, sizeof t->agreed_of);
+    for (size_t i = t->sdp.n_codecs; i-- > 0;) { /* the first of a number counts */
+        const struct sdp_agreed *a = &t->sdp.codec[i];
+        if (a->rtx_pt) {
+            t->agreed_of[a->rtx_pt & 127] = (uint8_t)(i + 1);
+        }
+        t->agreed_of[a->pt & 127] = (uint8_t)(i + 1);
+    }
+}
+
+static bool stream_init(struct track_stream *s, const struct sdp_track *sdp, size_t i,
+                        int64_t cache_us)
+{
+    uint32_t ssrc = i < sdp->n_layers && sdp->layer[i].ssrc ? sdp->layer[i].ssrc : 0;
+    rtp_stats_init(&s->stats, ssrc ? ssrc : i == 0 ? sdp->ssrc : 0, sdp->clock_rate);
+    counters_init(&s->counters);
+    if (sdp->kind != SDP_VIDEO) {
+        return true;
+    }
+    s->cache = rtx_cache_new(TRACK_CACHE_PACKETS, cache_us);
+    if (sdp->ext.id[RTP_EXT_DEPENDENCY_DESCRIPTOR]) {
+        s->dd = calloc(1, sizeof *s->dd);
+        return s->cache && s->dd;
+    }
+    return s->cache != NULL;
+}
 
 struct track *track_new(struct publisher *p, const struct sdp_track *sdp, uint32_t source,
                         int64_t cache_us)
 {
-    struct track *t = calloc(1, sizeof *t);
+    uint8_t n = track_streams(sdp);
+    struct track *t = calloc(1, sizeof *t + n * sizeof t->stream[0]);
     if (!t) {
         return NULL;
     }
     t->publisher = p;
-    t->sdp = *sdp;
     t->source = source;
-    rtp_stats_init(&t->stats, sdp->ssrc, sdp->clock_rate);
-    if (sdp->kind == SDP_VIDEO) {
-        t->cache = rtx_cache_new(TRACK_CACHE_PACKETS, cache_us);
-        if (!t->cache) {
-            free(t);
+    t->n_streams = n;
+    track_describe(t, sdp);
+    for (uint8_t i = 0; i < TRACK_STREAMS; i++) {
+        t->rank[i] = t->at[i] = i;
+    }
+    for (uint8_t i = 0; i < n; i++) {
+        if (!stream_init(&t->stream[i], sdp, i, cache_us)) {
+            track_free(t);
             return NULL;
         }
     }
@@ -28,123 +84,142 @@ struct track *track_new(struct publisher *p, const struct sdp_track *sdp, uint32
 
 void track_free(struct track *t)
 {
-    if (t) {
-        rtx_cache_free(t->cache);
-        free(t);
+    for (uint8_t i = 0; t && i < t->n_streams; i++) {
+        rtx_cache_free(t->stream[i].cache);
+        free(t->stream[i].dd);
+    }
+    free(t);
+}
+
+static void restart_feeds(struct track *t)
+{
+    struct slot *slot;
+    DL_FOREACH(t->feeds, slot)
+    {
+        slot_restart(slot);
     }
 }
 
-static uint64_t *window_word(struct track *t, int64_t ext_seq, uint64_t *bit)
+void track_restart_stream(struct track *t, uint8_t stream, uint32_t ssrc)
 {
-    uint64_t at = (uint64_t)ext_seq % TRACK_WINDOW;
-    *bit = UINT64_C(1) << (at % 64);
-    return &t->seen[at / 64];
+    struct track_stream *s = &t->stream[stream];
+    uint32_t clock_rate = s->stats.clock_rate;
+    s->unwrap.highest = ((s->unwrap.highest >> 16) + 2) << 16; /* never behind what was sent */
+    rtp_stats_init(&s->stats, ssrc, clock_rate);
+    s->sr = (struct sr_source){0};
+    if (s->dd) {
+        *s->dd = (struct dd_state){0};
+    }
+    restart_feeds(t);
 }
 
-/* Each number goes on at most once, however often and by whatever stream it comes: a second packet
- * of the same number would leave under a nonce already used (RFC 7714 section 5). False for what
- * came before or is older than the window. `before` is the highest number until now. */
-static bool is_fresh(struct track *t, int64_t ext_seq, int64_t before)
+/* ---- sizes ---- */
+
+static uint32_t area(const struct track_stream *s)
 {
-    uint64_t bit;
-    uint64_t *word;
-    if (ext_seq <= before - TRACK_WINDOW) {
-        return false;
-    }
-    if (ext_seq - before >= TRACK_WINDOW) {
-        memset(t->seen, 0, sizeof t->seen);
-    } else {
-        for (int64_t n = before + 1; n <= ext_seq; n++) { /* these places held older numbers */
-            word = window_word(t, n, &bit);
-            *word &= ~bit;
+    return (uint32_t)s->width * s->height;
+}
+
+/* Of two streams whose sizes are known the smaller one is first; the others stay where they are. */
+static bool sort_streams(struct track *t)
+{
+    bool moved = false;
+    for (unsigned round = 1; round < t->n_streams; round++) {
+        for (unsigned i = 1; i < t->n_streams; i++) {
+            uint32_t a = area(&t->stream[t->at[i - 1]]), b = area(&t->stream[t->at[i]]);
+            if (a && b && a > b) {
+                uint8_t swap = t->at[i];
+                t->at[i] = t->at[i - 1];
+                t->at[i - 1] = swap;
+                moved = true;
+            }
         }
     }
-    word = window_word(t, ext_seq, &bit);
-    bool fresh = !(*word & bit);
-    *word |= bit;
-    return fresh;
+    for (uint8_t i = 0; i < t->n_streams; i++) {
+        t->rank[t->at[i]] = i;
+    }
+    return moved;
 }
 
-static bool note_picture(struct track *t, struct packet *k)
+/* Slots chose by ranks that are others now. */
+static void rank_streams(struct track *t)
 {
-    if (vp8_parse(&k->vp8, packet_data(k) + k->header.payload_off, k->header.payload_len) != 0) {
-        k->vp8 = (struct vp8_descriptor){0};
-        return false;
-    }
-    if (!k->vp8.keyframe) {
-        return false;
-    }
-    pli_keyframe(&t->pli, k->arrival_us);
-    nack_keyframe(&t->nack, k->ext_seq);
-    bool resized = k->vp8.width && (k->vp8.width != t->width || k->vp8.height != t->height);
-    if (resized) {
-        t->width = k->vp8.width;
-        t->height = k->vp8.height;
-    }
-    return resized;
-}
-
-/* What all slots write of it alike is looked up once. */
-static void prepare(const struct track *t, struct packet *k)
-{
-    const uint8_t *data = packet_data(k);
-    k->csrc = t->publisher->number;
-    for (size_t i = 0; i < PACKET_PASSED; i++) {
-        size_t len = 0;
-        const uint8_t *value =
-            rtp_ext_find(&k->header, data, t->publisher->ext.id[packet_passed_kind[i]], &len);
-        k->passed[i] = (struct packet_ext){0};
-        if (value) {
-            k->passed[i] = (struct packet_ext){(uint16_t)(value - data), (uint8_t)len};
+    struct layers_stream was[TRACK_STREAMS];
+    uint8_t at[TRACK_STREAMS];
+    memcpy(was, t->layers.stream, sizeof was);
+    memcpy(at, t->at, sizeof at);
+    if (t->n_streams > 1 && sort_streams(t)) {
+        for (uint8_t i = 0; i < t->n_streams; i++) {
+            t->layers.stream[t->rank[at[i]]] = was[i];
         }
+        restart_feeds(t);
     }
 }
 
-enum track_verdict track_input(struct track *t, struct packet *k, bool retransmitted, bool *woke)
+void track_resize(struct track *t, struct track_stream *s, uint16_t width, uint16_t height)
 {
-    int64_t now_us = k->arrival_us;
-    *woke = false;
-    k->vp8 = (struct vp8_descriptor){0};
-    int64_t before = t->unwrap.started ? t->unwrap.highest : INT64_MIN / 2;
-    k->ext_seq = rtp_unwrap_seq(&t->unwrap, k->header.seq);
-    if (!is_fresh(t, k->ext_seq, before)) {
-        t->stats.duplicates_or_late++;
-        return TRACK_DROP;
+    s->width = width;
+    s->height = height;
+    rank_streams(t);
+    const struct track_stream *largest = s;
+    for (uint8_t i = 0; i < t->n_streams; i++) {
+        largest = area(&t->stream[i]) > area(largest) ? &t->stream[i] : largest;
     }
-    if (retransmitted) {
-        t->rtx_packets++;
-    } else {
-        rtp_stats_input(&t->stats, k->ext_seq, k->header.ts, k->header.payload_len, now_us);
-    }
-    if (t->sdp.nack) {
-        nack_received(&t->nack, k->ext_seq, now_us);
-    }
-    t->last_us = now_us;
-    if (k->header.payload_len == 0) {
-        return TRACK_PADDING;
-    }
-    prepare(t, k);
-    *woke = !t->live;
-    t->live = true;
-    if (t->sdp.kind == SDP_VIDEO) {
-        bool resized = note_picture(t, k);
-        if (*woke) {
-            pli_wake(&t->pli, now_us);
-        }
-        *woke |= resized;
-        rtx_cache_put(t->cache, k);
-        if (t->nack.keyframe_wanted) {
-            t->nack.keyframe_wanted = false;
-            track_request_keyframe(t, now_us);
-        }
-    }
-    return TRACK_FORWARD;
+    t->width = largest->width;
+    t->height = largest->height;
 }
+
+void track_size(const struct track *t, unsigned rank, uint8_t sid, uint16_t *width,
+                uint16_t *height)
+{
+    const struct track_stream *s = &t->stream[t->at[rank < t->n_streams ? rank : 0]];
+    unsigned top = s->meter.n_spatial ? s->meter.n_spatial - 1u : 0;
+    *width = s->width;
+    *height = s->height;
+    if (sid >= top) {
+        return;
+    }
+    bool told = s->layer_height[sid] != 0;
+    *width = told ? s->layer_width[sid] : (uint16_t)(s->width >> (top - sid));
+    *height = told ? s->layer_height[sid] : (uint16_t)(s->height >> (top - sid));
+}
+
+struct layers_target track_fit(const struct track *t, uint32_t max_height)
+{
+    struct layers_target fit = {.sid = LAYERS_ALL, .tid = LAYERS_ALL};
+    uint8_t n_spatial = t->stream[0].meter.n_spatial;
+    uint16_t width, height;
+    fit.stream = (uint8_t)(t->n_streams - 1);
+    if (max_height == 0) {
+        return fit;
+    }
+    for (uint8_t rank = 0; rank + 1 < t->n_streams; rank++) {
+        track_size(t, rank, LAYERS_ALL, &width, &height);
+        if (height >= max_height) {
+            fit.stream = rank;
+            return fit;
+        }
+    }
+    for (uint8_t sid = 0; t->n_streams == 1 && sid + 1 < n_spatial; sid++) {
+        track_size(t, 0, sid, &width, &height);
+        if (height >= max_height) {
+            fit.sid = sid;
+            return fit;
+        }
+    }
+    return fit;
+}
+
+/* ---- time ---- */
 
 bool track_tick(struct track *t, int64_t now_us)
 {
-    if (t->cache) {
-        rtx_cache_expire(t->cache, now_us);
+    if (t->sdp.kind != SDP_VIDEO) {
+        return false;
+    }
+    for (uint8_t i = 0; i < t->n_streams; i++) {
+        rtx_cache_expire(t->stream[i].cache, now_us);
+        meter_tick(&t->stream[i].meter, now_us);
     }
     if (t->live && now_us - t->last_us > TRACK_SILENT_US) {
         t->live = false;
@@ -153,9 +228,79 @@ bool track_tick(struct track *t, int64_t now_us)
     return false;
 }
 
+/* ---- keyframes ---- */
+
+void track_request_stream(struct track *t, unsigned rank, int64_t now_us)
+{
+    if (t->sdp.kind == SDP_VIDEO && rank < t->n_streams) {
+        pli_request(&t->stream[t->at[rank]].pli, now_us);
+    }
+}
+
 void track_request_keyframe(struct track *t, int64_t now_us)
 {
-    if (t->sdp.kind == SDP_VIDEO) {
-        pli_request(&t->pli, now_us);
+    uint32_t live = layers_track_live(&t->layers);
+    for (unsigned rank = 0; rank < t->n_streams; rank++) {
+        if (!live || live >> rank & 1) {
+            track_request_stream(t, rank, now_us);
+        }
     }
+}
+
+bool track_is_watched(const struct track *t, uint8_t stream)
+{
+    const struct slot *slot;
+    if (t->n_streams == 1 || t->relays) {
+        return t->feeds || t->relays;
+    }
+    DL_FOREACH(t->feeds, slot)
+    {
+        int wanted = layers_wanted(&slot->layers, &t->layers);
+        if (slot->layers.current == t->rank[stream] || wanted == t->rank[stream] ||
+            (wanted < 0 && !slot->layers.target.paused)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- counters ---- */
+
+void track_counters(const struct track *t, uint8_t stream, struct counters *out)
+{
+    const struct track_stream *s = &t->stream[stream];
+    *out = s->counters;
+    out->n[COUNTER_PACKETS] = s->stats.packets;
+    out->n[COUNTER_BYTES] = s->stats.bytes;
+    out->n[COUNTER_LOST] = s->stats.started ? (uint64_t)rtp_stats_lost(&s->stats) : 0;
+    out->n[COUNTER_NACKS] = s->nack.asked;
+    out->n[COUNTER_PLIS] = s->pli.sent;
+    out->n[COUNTER_DROPPED] += s->stats.duplicates_or_late;
+    out->jitter_us = s->stats.started ? rtp_stats_jitter_us(&s->stats) : COUNTERS_NONE;
+    out->paused = !t->live;
+    out->last_us = t->last_us;
+    if (t->sdp.kind == SDP_VIDEO) {
+        out->estimate_bps = meter_bps(&s->meter, METER_SPATIAL - 1, METER_TEMPORAL - 1);
+    }
+}
+
+void track_sum(const struct track *t, struct counters *out)
+{
+    struct counters one;
+    track_counters(t, 0, out);
+    for (uint8_t i = 1; i < t->n_streams; i++) {
+        track_counters(t, i, &one);
+        counters_merge(out, &one);
+        out->jitter_us = one.jitter_us > out->jitter_us ? one.jitter_us : out->jitter_us;
+        out->estimate_bps += one.estimate_bps;
+    }
+}
+
+size_t track_cached(const struct track *t)
+{
+    size_t n = 0;
+    for (uint8_t i = 0; i < t->n_streams; i++) {
+        n += t->stream[i].cache ? rtx_cache_count(t->stream[i].cache) : 0;
+    }
+    return n;
 }

@@ -66,7 +66,7 @@ static void dump_track(struct room_dump *d, const struct track *t)
                              .nack = t->sdp.nack,
                              .width = t->width,
                              .height = t->height,
-                             .cached = t->cache ? rtx_cache_count(t->cache) : 0,
+                             .cached = track_cached(t),
                              .relays = t->relays};
     (void)str_copy(o->mid, sizeof o->mid, t->sdp.mid);
     for (size_t i = 0; i < t->sdp.n_layers && i < SDP_MAX_LAYERS; i++) {
@@ -86,7 +86,7 @@ static void dump_slot(struct room_dump *d, const struct slot *s)
                             .index = s->index,
                             .ssrc = s->ssrc,
                             .accepted = s->accepted,
-                            .waiting = s->waiting,
+                            .waiting = slot_waits(s),
                             .paused = s->paused,
                             .state = s->state,
                             .wish_participant = s->wish.participant,

@@ -10,14 +10,16 @@
 static void describe_slot(const struct slot *s, struct control_slot *out)
 {
     const struct track *t = s->track;
+    struct slot_told told;
+    slot_tell(s, &told);
     *out = (struct control_slot){.slot = s->index, .mid = s->mid, .source = "camera"};
     if (t) {
         out->participant = t->publisher->number;
         out->csrc = t->publisher->number;
         out->source = sdp_source_name(t->sdp.source);
-        out->paused = !t->live || s->paused;
-        out->width = t->width;
-        out->height = t->height;
+        out->paused = told.paused;
+        out->width = told.width;
+        out->height = told.height;
     }
 }
 

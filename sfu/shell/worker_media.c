@@ -24,10 +24,11 @@ static void count_refused(struct worker *w, int err)
  * late already. */
 static int64_t hold_until(const struct worker *w, struct track *track, const struct packet *k)
 {
-    if (track->sdp.kind != SDP_VIDEO || k->ext_seq != track->unwrap.highest) {
+    if (track->sdp.kind != SDP_VIDEO || k->ext_seq != track->stream[k->stream].unwrap.highest) {
         return 0;
     }
-    int64_t until = frame_hold_input(&track->hold, k->header.ts, k->header.marker, k->arrival_us);
+    struct frame_hold *hold = &track->stream[k->stream].hold;
+    int64_t until = frame_hold_input(hold, k->header.ts, k->header.marker, k->arrival_us);
     return until > w->now_us ? until : 0;
 }
 

@@ -63,6 +63,7 @@ struct sdp_local request_local(const struct worker *w, struct transport *t)
                               .session_id = t->session_id,
                               .session_version = ++t->session_version,
                               .cname = WORKER_CNAME,
+                              .simulcast = true,
                               .codecs = WORKER_CODECS};
     memcpy(local.fingerprint, dtls_context_fingerprint(w->o.dtls), sizeof local.fingerprint);
     memcpy(local.candidate, w->o.candidate, sizeof local.candidate);

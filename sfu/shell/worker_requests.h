@@ -6,7 +6,7 @@
 
 #include "sfu/shell/worker_private.h"
 
-#define WORKER_CODECS SDP_BASIC_CODECS /* taken of publishers, offered to watchers */
+#define WORKER_CODECS SDP_ALL_CODECS /* taken of publishers, offered to watchers */
 
 /* ---- worker_requests.c ---- */
 

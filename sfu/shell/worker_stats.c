@@ -10,29 +10,12 @@
 
 void stats_of_track(const struct track *t, struct counters *out)
 {
-    counters_init(out);
-    out->n[COUNTER_PACKETS] = t->stats.packets;
-    out->n[COUNTER_BYTES] = t->stats.bytes;
-    out->n[COUNTER_LOST] = (uint64_t)rtp_stats_lost(&t->stats);
-    out->n[COUNTER_NACKS] = t->nack.asked;
-    out->n[COUNTER_PLIS] = t->pli.sent;
-    out->n[COUNTER_RETRANSMITS] = t->rtx_packets;
-    out->n[COUNTER_DROPPED] = t->stats.duplicates_or_late;
-    out->jitter_us = rtp_stats_jitter_us(&t->stats);
-    out->paused = !t->live;
-    out->last_us = t->last_us;
+    track_sum(t, out);
 }
 
 void stats_of_slot(const struct slot *s, struct counters *out)
 {
-    counters_init(out);
-    out->n[COUNTER_PACKETS] = s->packets;
-    out->n[COUNTER_BYTES] = s->octets;
-    out->n[COUNTER_RETRANSMITS] = s->resent;
-    out->rtt_us = s->rtt_us;
-    out->fraction_lost = (int64_t)s->fraction_lost << 8;
-    out->paused = s->paused;
-    out->last_us = s->last_us;
+    slot_counters(s, out);
 }
 
 static int64_t worse(int64_t a, int64_t b)
@@ -77,7 +60,7 @@ static void add_publisher(struct worker *w, struct stats_part *part, struct stat
         struct stats_track *out = &part->track[part->n_tracks++];
         *out = (struct stats_track){.source = t->sdp.source, .live = t->live, .height = t->height};
         stats_of_track(t, &out->counters);
-        w->stats.cached += t->cache ? (int64_t)rtx_cache_count(t->cache) : 0;
+        w->stats.cached += (int64_t)track_cached(t);
     }
     e->n_tracks = (uint16_t)(part->n_tracks - e->first_track);
 }

@@ -40,12 +40,12 @@ static void comes_back_fresh(void **state)
     struct packet *k = packet_alloc(p);
     k->len = 9;
     k->start = 3;
-    k->vp8.keyframe = true;
+    k->has_info = true;
     packet_unref(k);
     k = packet_alloc(p);
     assert_int_equal(k->len, 0);
     assert_ptr_equal(packet_data(k), k->room + PACKET_HEADROOM);
-    assert_false(k->vp8.keyframe);
+    assert_false(k->has_info);
     packet_unref(k);
     packet_pool_free(p);
 }

@@ -117,9 +117,9 @@ static void test_reports_pass(void **state)
     assert_int_equal(publisher_rtcp(p, rtcp, w.len, net.now_us, net.now_us), OK);
     run(&net, 200000);
     const struct track *t = publisher_track(remote(&net, 1, 1), SDP_SOURCE_CAMERA);
-    assert_true(t->sr.known);
-    assert_true(t->sr.ntp == info.ntp);
-    assert_int_equal(t->sr.rtp_ts, 12345);
+    assert_true(t->stream[0].sr.known);
+    assert_true(t->stream[0].sr.ntp == info.ntp);
+    assert_int_equal(t->stream[0].sr.rtp_ts, 12345);
     assert_int_equal(net.count[RELAY_REPORT][0], 1);
     close_net(&net);
 }

@@ -159,7 +159,7 @@ static void test_retransmission_of_the_publisher(void **state)
     uint8_t out[1500];
     struct publisher_feedback count = {0};
     p->report_us = INT64_MAX; /* only what was lost is of interest */
-    pli_keyframe(&p->track[1]->pli, START_US);
+    pli_keyframe(&p->track[1]->stream[0].pli, START_US);
     assert_true(publisher_poll(p, out, sizeof out, START_US + 50000, &count) > 0);
     assert_int_equal(count.nacked, 1);
 
@@ -170,7 +170,7 @@ static void test_retransmission_of_the_publisher(void **state)
     assert_ptr_equal(c.slot, subscriber_video(s, 0));
     assert_int_equal((uint16_t)(a.to.seq + 1), c.to.seq); /* it fits into its gap */
     assert_int_equal((uint16_t)(a.to.seq + 2), b.to.seq);
-    assert_int_equal(p->track[1]->rtx_packets, 1);
+    assert_int_equal(p->track[1]->stream[0].counters.n[COUNTER_RETRANSMITS], 1);
     router_free(r);
 }
 
@@ -223,7 +223,7 @@ static void test_keyframe_is_asked_for_once(void **state)
     }
     struct publisher_feedback count = {0};
     uint8_t out[1500];
-    p->track[1]->stats.ssrc = VIDEO_SSRC(1);
+    p->track[1]->stream[0].stats.ssrc = VIDEO_SSRC(1);
     while (publisher_poll(p, out, sizeof out, START_US + 10, &count) > 0) {
     }
     assert_int_equal(count.plis, 1);
@@ -290,7 +290,7 @@ static void test_a_dry_pool_costs_the_sender(void **state)
     assert_int_equal(packet_pool_available(router_pool(r)), 0);
     struct packet *k = router_alloc(r);
     assert_non_null(k);
-    assert_int_equal(rtx_cache_count(p->track[1]->cache), 6);
+    assert_int_equal(rtx_cache_count(p->track[1]->stream[0].cache), 6);
     packet_unref(k);
     router_free(r);
 }
@@ -312,8 +312,8 @@ static void test_a_hoarder_does_not_starve_others(void **state)
     struct packet *k = router_alloc(r); /* for a voice, which has no cache to give from */
     assert_non_null(k);
     packet_unref(k);
-    assert_int_equal(rtx_cache_count(modest->track[1]->cache), 8);
-    assert_true(rtx_cache_count(hoarder->track[1]->cache) < 56);
+    assert_int_equal(rtx_cache_count(modest->track[1]->stream[0].cache), 8);
+    assert_true(rtx_cache_count(hoarder->track[1]->stream[0].cache) < 56);
     router_free(r);
 }
 
@@ -333,7 +333,7 @@ static void test_a_waking_camera_is_asked_for_a_keyframe(void **state)
         }
     }
     uint32_t before = count.plis;
-    now_us = p->track[1]->pli.sent_us + PLI_MIN_INTERVAL_US;
+    now_us = p->track[1]->stream[0].pli.sent_us + PLI_MIN_INTERVAL_US;
     fixture_route(r, p, fixture_video(r, 1, 5, false, now_us), NULL);
     while (publisher_poll(p, out, sizeof out, now_us, &count) > 0) {
     }
