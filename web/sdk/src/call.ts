@@ -1,6 +1,8 @@
 import type { CallContext, CallEvents, CallState, CallTarget, EndReason } from "./call_types";
 import { Emitter } from "./emitter";
 import { asSottoError, type SottoError } from "./errors";
+import type { PipeReport } from "./frame_pipes";
+import { credentialsEnd } from "./ice_servers";
 import type { LocalMedia } from "./media";
 import { MediaPath } from "./media_path";
 import { Roster, type Participant } from "./participants";
@@ -16,6 +18,7 @@ import type {
   ViewRequest,
   WireParticipant,
 } from "./types";
+import type { VideoSource } from "./view";
 
 /** TURN credentials are renewed this long before they run out. */
 const RENEW_BEFORE_MS = 60_000;
@@ -67,6 +70,12 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
     this.roster = new Roster(context.userId);
     this.carrier = new MediaPath(this, context.options, this.roster, () => context.now());
     this.watchCarrier();
+    const { mediaKey } = context.options;
+    if (mediaKey) {
+      this.carrier.setMediaKey(mediaKey, true).catch((error: unknown) => {
+        this.emit("problem", asSottoError(error));
+      });
+    }
   }
 
   /* What a screen reads */
@@ -264,8 +273,31 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
     this.changed();
   }
 
-  async setView(video: ViewRequest[]): Promise<void> {
-    await this.carrier.setView(video);
+  /** Who should be in which video slot, for those who don't leave that to watch(). */
+  setView(video: ViewRequest[]): void {
+    this.carrier.setView(video);
+  }
+
+  /** The element shows this person. Once this is used only pictures that are on the screen are
+   *  received, each as large as its element; the function that is returned ends it. */
+  watch(userId: string, element: Element, source: VideoSource = "camera"): () => void {
+    return this.carrier.watch(userId, element, source);
+  }
+
+  /** Encrypts what goes over the SFU end to end, from the first key on. The newest key that may be
+   *  sent with (`send`) seals; the last few open. */
+  setMediaKey(keyId: number, key: Uint8Array, { send = true } = {}): Promise<void> {
+    return this.carrier.setMediaKey({ keyId, key }, send);
+  }
+
+  /** What is sealed with it can't be read here any more. */
+  forgetMediaKey(keyId: number): void {
+    this.carrier.forgetMediaKey(keyId);
+  }
+
+  /** Counts of the encryption; null where there is none. */
+  get encryption(): PipeReport | null {
+    return this.carrier.encryption;
   }
 
   /* What the server says */
@@ -554,16 +586,7 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
   }
 
   private changed(): void {
+    this.carrier.rosterChanged();
     this.emit("change", undefined);
   }
-}
-
-/** When the first of the TURN credentials runs out, in ms since the epoch: coturn's shared-secret
- *  scheme has the time in the user name, `seconds:pseudonym`. Null where none has one. */
-export function credentialsEnd(servers: RTCIceServer[]): number | null {
-  const ends = servers
-    .map((server) => /^(\d{9,11}):/.exec(server.username ?? "")?.[1])
-    .filter((seconds) => seconds !== undefined)
-    .map((seconds) => Number(seconds) * 1000);
-  return ends.length > 0 ? Math.min(...ends) : null;
 }

@@ -1,3 +1,5 @@
+import type { VideoCodec } from "./encodings";
+import type { MediaKey, WorkerLike } from "./encryption";
 import type { SottoError } from "./errors";
 import type { LocalMedia } from "./media";
 import type { CallStats } from "./stats";
@@ -22,6 +24,13 @@ export interface CallOptions {
   /** Diagnosis: no candidates are exchanged between the two, so that the SFU has to carry it. */
   blockP2P: boolean;
   statsEveryMs: number;
+  /** What the camera is sent with over the SFU. VP8 is what every browser has and what is sent in
+   *  three sizes; VP9 and AV1 carry their sizes in one stream (SVC). */
+  videoCodec: VideoCodec;
+  /** Every call's media key, for tests and for callers with one key; else Call.setMediaKey(). */
+  mediaKey?: MediaKey;
+  /** Makes the worker that encrypts, where the bundler can't find it by itself. */
+  frameWorker?: () => WorkerLike;
 }
 
 export const DEFAULT_CALL_OPTIONS: CallOptions = {
@@ -29,6 +38,7 @@ export const DEFAULT_CALL_OPTIONS: CallOptions = {
   iceTransportPolicy: "all",
   blockP2P: false,
   statsEveryMs: 5_000,
+  videoCodec: "vp8",
 };
 
 /** What a call needs from its surroundings; tests bring their own. */

@@ -1,4 +1,5 @@
 import type { CallOptions } from "./call_types";
+import type { MediaKey } from "./encryption";
 
 /** Settings that a person who looks for a fault can give in the address or, from a script, as
  *  `window.sottoTest`: `?ice=relay` only uses TURN, `?p2p=off` never connects directly,
@@ -7,6 +8,8 @@ export interface Diagnostics {
   fallbackAfterMs?: number;
   iceTransportPolicy?: RTCIceTransportPolicy;
   blockP2P?: boolean;
+  /** Only from a script: keys don't belong into addresses. */
+  mediaKey?: MediaKey;
 }
 
 declare global {

@@ -1,12 +1,15 @@
 import type { CallOptions } from "./call_types";
 import { Emitter } from "./emitter";
-import { asSottoError, type SottoError } from "./errors";
+import { MediaEncryption, type MediaKey } from "./encryption";
+import { SottoError, asSottoError } from "./errors";
 import { P2PTransport } from "./p2p";
+import type { PipeReport } from "./frame_pipes";
 import type { Roster } from "./participants";
-import { SfuTransport } from "./sfu";
+import { SfuTransport, VIDEO_SLOTS } from "./sfu";
 import { StatsMeter, type CallStats, type TrackStats } from "./stats";
 import type { LinkState, Transport, TransportHost } from "./transport";
-import type { ServerEvents, ViewRequest } from "./types";
+import type { ServerEvents, VideoSlot, ViewRequest } from "./types";
+import { ViewKeeper, type VideoSource } from "./view";
 
 /** Peer to peer that was connected once is given up when it stays broken for this long. */
 const BROKEN_P2P_MS = 8_000;
@@ -43,6 +46,10 @@ export class MediaPath extends Emitter<MediaPathEvents> {
   private linkedOnce = false;
   private closed = false;
   private builds = 0;
+  private view: ViewRequest[] | null = null;
+  private readonly views: ViewKeeper;
+  private cipher: MediaEncryption | null = null;
+  private unsafe = false;
   private fallbackTimer: ReturnType<typeof setTimeout> | undefined;
   private moveTimer: ReturnType<typeof setTimeout> | undefined;
   private statsTimer: ReturnType<typeof setTimeout> | undefined;
@@ -53,6 +60,18 @@ export class MediaPath extends Emitter<MediaPathEvents> {
     this.options = options;
     this.roster = roster;
     this.now = now;
+    const room = {
+      participantId: (userId: string): string | null => {
+        const person = roster.byUser(userId);
+        return person?.joined && person.video && person.participantId ? person.participantId : null;
+      },
+      speaking: (userId: string): boolean => roster.byUser(userId)?.speaking ?? false,
+      slots: (): VideoSlot[] =>
+        this.transport instanceof SfuTransport ? this.transport.slots.videos : [],
+    };
+    this.views = new ViewKeeper(room, VIDEO_SLOTS, (view) => {
+      this.setView(view);
+    });
   }
 
   get kind(): "p2p" | "sfu" | null {
@@ -90,6 +109,10 @@ export class MediaPath extends Emitter<MediaPathEvents> {
   useSfu(): void {
     if (this.transport instanceof SfuTransport || this.closed) return;
     clearTimeout(this.fallbackTimer);
+    if (this.unsafe) {
+      this.emit("lost", undefined);
+      return;
+    }
     const before = this.transport;
     if (before?.link === "connected") {
       // Faces stay on screen until the SFU carries the call.
@@ -99,7 +122,8 @@ export class MediaPath extends Emitter<MediaPathEvents> {
       }, MOVE_MS);
     } else before?.close();
     this.builds += 1;
-    const transport = new SfuTransport(this.host);
+    const transport = new SfuTransport(this.host, this.options.videoCodec, this.cipher);
+    if (this.view) transport.setView(this.view);
     this.adopt(transport);
     transport.start();
   }
@@ -123,8 +147,53 @@ export class MediaPath extends Emitter<MediaPathEvents> {
     if (this.transport instanceof SfuTransport) this.transport.onSlots(event);
   }
 
-  async setView(video: ViewRequest[]): Promise<void> {
-    if (this.transport instanceof SfuTransport) await this.transport.setView(video);
+  setView(video: ViewRequest[]): void {
+    this.view = video;
+    if (this.transport instanceof SfuTransport) this.transport.setView(video);
+  }
+
+  /** The element shows this person: from now on only what is shown is asked for. */
+  watch(userId: string, element: Element, source: VideoSource): () => void {
+    return this.views.watch(userId, element, source);
+  }
+
+  /** People came, went, speak, or turned their cameras on or off. */
+  rosterChanged(): void {
+    this.views.changed();
+  }
+
+  get encryption(): PipeReport | null {
+    return this.cipher?.last ?? null;
+  }
+
+  /** The first key turns encryption on; connections to the SFU that are there are made anew. */
+  async setMediaKey(key: MediaKey, send: boolean): Promise<void> {
+    if (this.closed) return;
+    await this.encrypt().setKey(key, send);
+  }
+
+  forgetMediaKey(keyId: number): void {
+    this.cipher?.forgetKey(keyId);
+  }
+
+  /** What goes over the SFU is encrypted from now on; without a key, nothing goes. */
+  encrypt(): MediaEncryption {
+    if (this.cipher) return this.cipher;
+    let cipher: MediaEncryption;
+    try {
+      cipher = new MediaEncryption(this.options.frameWorker);
+    } catch (error) {
+      // Asked for and not to be had: then nothing goes over the SFU, rather than in the clear.
+      this.unsafe = true;
+      if (this.kind === "sfu") this.emit("lost", undefined);
+      throw error;
+    }
+    this.cipher = cipher;
+    cipher.on("report", (report) => {
+      this.onReport(report);
+    });
+    if (this.transport instanceof SfuTransport) this.transport.encrypt(cipher);
+    return cipher;
   }
 
   async updateTracks(): Promise<void> {
@@ -184,8 +253,24 @@ export class MediaPath extends Emitter<MediaPathEvents> {
     this.closed = true;
     for (const timer of [this.fallbackTimer, this.moveTimer, this.statsTimer]) clearTimeout(timer);
     this.retire();
+    this.views.close();
     this.transport?.close();
+    this.cipher?.close();
     this.removeAll();
+  }
+
+  /** Who can't be read is marked, and told once. */
+  private onReport({ unreadable, readable }: PipeReport): void {
+    for (const person of this.roster.others()) {
+      const { number } = person;
+      if (number === null || person.unreadable === unreadable.includes(number)) continue;
+      if (person.unreadable && !readable.includes(number)) continue;
+      person.unreadable = !person.unreadable;
+      if (person.unreadable) {
+        this.emit("problem", new SottoError("encryption_unreadable", { detail: person.username }));
+      }
+      this.emit("tracks", undefined);
+    }
   }
 
   private adopt(transport: Transport): void {

@@ -16,6 +16,8 @@ export interface Participant {
   state: string;
   speaking: boolean;
   level: number;
+  /** His frames are encrypted with a key that isn't known here. */
+  unreadable: boolean;
   stream: MediaStream;
 }
 
@@ -60,6 +62,7 @@ export class Roster {
         state: "invited",
         speaking: false,
         level: 0,
+        unreadable: false,
         stream: this.makeStream(),
       };
       this.people.set(wire.userId, person);

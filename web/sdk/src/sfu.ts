@@ -1,7 +1,9 @@
 import { Backoff } from "./backoff";
 import { Emitter } from "./emitter";
-import type { SottoError} from "./errors";
-import { asSottoError } from "./errors";
+import type { VideoCodec } from "./encodings";
+import type { MediaEncryption } from "./encryption";
+import { asSottoError, type SottoError } from "./errors";
+import { addCamera, addMicrophone, codecFor, fitCamera } from "./publish";
 import { SlotMap } from "./slots";
 import { recordsOf, type StatsMap, type TrackStats } from "./stats";
 import {
@@ -20,13 +22,18 @@ export const VIDEO_SLOTS = 9;
 const HEAL_MS = 2_500;
 const RESTART_MS = 5_000;
 const CONNECT_MS = 12_000;
-const BITRATE_VIDEO = 1_500_000;
 const ASK: SendFlags = { offline: "queue", timeoutMs: 8_000 };
 
 /** Refusals after which trying again can't help. */
 const FINAL = new Set(["call_not_found", "call_ended", "not_participant", "forbidden"]);
 
 type Which = "publish" | "subscribe";
+
+interface PublishReply {
+  sdp: string;
+  /** Which participant we are: the CSRC of what we send. */
+  participant?: number;
+}
 
 interface Side {
   which: Which;
@@ -51,13 +58,21 @@ export class SfuTransport extends Emitter<TransportEvents> implements Transport 
   private audioSender: RTCRtpSender | null = null;
   private videoSender: RTCRtpSender | null = null;
   private view: ViewRequest[] | null = null;
+  private subscribed = false;
+  private encryption: MediaEncryption | null;
   private healTimer: ReturnType<typeof setTimeout> | undefined;
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly backoff = new Backoff({ baseMs: 400, maxMs: 3_000 });
 
-  constructor(host: TransportHost) {
+  /** With `encryption` every frame goes through it, both ways. */
+  constructor(
+    host: TransportHost,
+    private readonly codec: VideoCodec = "vp8",
+    encryption: MediaEncryption | null = null,
+  ) {
     super();
     this.host = host;
+    this.encryption = encryption;
   }
 
   start(): void {
@@ -79,6 +94,7 @@ export class SfuTransport extends Emitter<TransportEvents> implements Transport 
     const generation = this.generation;
     this.dropPeers();
     this.slots.clear();
+    this.subscribed = false;
     this.setLink(this.link === "connecting" ? "connecting" : "interrupted");
     this.build(generation).catch((error: unknown) => {
       this.buildFailed(generation, asSottoError(error));
@@ -87,11 +103,23 @@ export class SfuTransport extends Emitter<TransportEvents> implements Transport 
 
   async updateTracks(): Promise<void> {
     await this.audioSender?.replaceTrack(this.host.audioTrack());
-    await this.videoSender?.replaceTrack(this.host.videoTrack());
+    const { videoSender } = this;
+    if (!videoSender) return;
+    await videoSender.replaceTrack(this.host.videoTrack());
+    await this.fitCamera(videoSender);
+  }
+
+  /** From now on encrypted: connections that have sent in the clear are not used any more. */
+  encrypt(encryption: MediaEncryption): void {
+    if (this.encryption === encryption) return;
+    this.encryption = encryption;
+    this.rebuild();
   }
 
   recover(): void {
-    if (this.link === "connected" || this.link === "closed") return;
+    if (this.link === "closed") return;
+    this.tellView();
+    if (this.link === "connected") return;
     if (this.publish && this.subscribe) this.restart();
   }
 
@@ -100,10 +128,11 @@ export class SfuTransport extends Emitter<TransportEvents> implements Transport 
     this.emit("tracks", undefined);
   }
 
-  /** Which participants the video slots should carry. Without it the server fills them. */
-  async setView(video: ViewRequest[]): Promise<void> {
+  /** Which participants the video slots should carry, said again to every new connection. Without
+   *  it the server fills them. */
+  setView(video: ViewRequest[]): void {
     this.view = video;
-    await this.host.request("sfu_view", { callId: this.host.callId, video });
+    this.tellView();
   }
 
   remoteVideo(participantId: string): MediaStreamTrack | null {
@@ -147,7 +176,22 @@ export class SfuTransport extends Emitter<TransportEvents> implements Transport 
       this.offerPublish(this.publish.peer, false),
       this.answerSubscribe(this.subscribe.peer, generation),
     ]);
-    if (generation === this.generation && this.view) await this.setView(this.view);
+    if (generation !== this.generation) return;
+    this.subscribed = true;
+    this.tellView();
+  }
+
+  private tellView(): void {
+    if (!this.subscribed || !this.view) return;
+    const data = { callId: this.host.callId, video: this.view };
+    this.host.request("sfu_view", data, ASK).catch((error: unknown) => {
+      // Said again when the socket, or the unit, is back.
+      console.debug("sotto: view not taken", error);
+    });
+  }
+
+  private async fitCamera(sender: RTCRtpSender): Promise<void> {
+    await fitCamera(sender, codecFor(this.codec, this.encryption));
   }
 
   private buildFailed(generation: number, error: SottoError): void {
@@ -172,6 +216,7 @@ export class SfuTransport extends Emitter<TransportEvents> implements Transport 
       iceServers: this.host.iceServers,
       iceTransportPolicy: this.host.iceTransportPolicy,
       bundlePolicy: "max-bundle",
+      ...this.encryption?.configuration,
     });
     peer.onconnectionstatechange = () => {
       if (generation === this.generation) this.onConnection();
@@ -182,13 +227,8 @@ export class SfuTransport extends Emitter<TransportEvents> implements Transport 
       };
       return { which, peer };
     }
-    this.audioSender = peer.addTransceiver(this.host.audioTrack() ?? "audio", {
-      direction: "sendonly",
-    }).sender;
-    this.videoSender = peer.addTransceiver(this.host.videoTrack() ?? "video", {
-      direction: "sendonly",
-      sendEncodings: [{ maxBitrate: BITRATE_VIDEO }],
-    }).sender;
+    this.audioSender = addMicrophone(peer, this.host.audioTrack(), this.encryption);
+    this.videoSender = addCamera(peer, this.host.videoTrack(), this.codec, this.encryption);
     return { which, peer };
   }
 
@@ -199,10 +239,12 @@ export class SfuTransport extends Emitter<TransportEvents> implements Transport 
     const sdp = peer.localDescription?.sdp ?? "";
     const data = { callId: this.host.callId, sdp };
     const answer = restart
-      ? await this.host.request<{ sdp: string }>("sfu_ice_restart", { ...data, which: "publish" }, ASK)
-      : await this.host.request<{ sdp: string }>("sfu_publish", data, ASK);
+      ? await this.host.request<PublishReply>("sfu_ice_restart", { ...data, which: "publish" }, ASK)
+      : await this.host.request<PublishReply>("sfu_publish", data, ASK);
     if (peer.signalingState === "closed") return;
+    if (answer.participant !== undefined) this.encryption?.setNumber(answer.participant);
     await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+    if (this.publish?.peer === peer && this.videoSender) await this.fitCamera(this.videoSender);
   }
 
   private async answerSubscribe(peer: RTCPeerConnection, generation: number): Promise<void> {
@@ -217,6 +259,7 @@ export class SfuTransport extends Emitter<TransportEvents> implements Transport 
   private async answer(peer: RTCPeerConnection, sdp: string): Promise<void> {
     if (peer.signalingState === "closed") return;
     await peer.setRemoteDescription({ type: "offer", sdp });
+    for (const receiver of peer.getReceivers()) this.encryption?.protectReceiver(receiver);
     await peer.setLocalDescription(await peer.createAnswer());
     await this.host.request(
       "sfu_answer",

@@ -11,6 +11,10 @@ export class SlotMap {
     if (Array.isArray(video)) this.video = video;
   }
 
+  get videos(): VideoSlot[] {
+    return this.video;
+  }
+
   clear(): void {
     this.audio = [];
     this.video = [];

@@ -40,11 +40,23 @@ export class FakeStream {
   }
 }
 
+interface Init {
+  direction?: string;
+  sendEncodings?: object[];
+}
+
 interface FakeTransceiver {
   mid: string | null;
   direction: string;
-  sender: { track: unknown; replaceTrack: (track: unknown) => Promise<void> };
-  receiver: { track: FakeTrack; getStats: () => Promise<Map<string, object>> };
+  sender: {
+    track: unknown;
+    transform?: unknown;
+    encodings: object[];
+    replaceTrack: (track: unknown) => Promise<void>;
+    getParameters: () => { encodings: object[] };
+    setParameters: (parameters: { encodings: object[] }) => Promise<void>;
+  };
+  receiver: { track: FakeTrack; transform?: unknown; getStats: () => Promise<Map<string, object>> };
 }
 
 /** A peer connection that follows the signalling states of the specification and nothing else. */
@@ -68,10 +80,11 @@ export class FakePeer {
     FakePeer.made.push(this);
   }
 
-  addTransceiver(what: unknown, init: { direction?: string } = {}): FakeTransceiver {
+  addTransceiver(what: unknown, init: Init = {}): FakeTransceiver {
     const kind = typeof what === "string" ? what : (what as FakeTrack).kind;
     const transceiver = this.transceiver(kind as "audio" | "video", init.direction ?? "sendrecv");
     transceiver.sender.track = typeof what === "string" ? null : what;
+    transceiver.sender.encodings = init.sendEncodings ?? [{}];
     queueMicrotask(() => this.onnegotiationneeded?.());
     return transceiver;
   }
@@ -147,6 +160,12 @@ export class FakePeer {
       direction,
       sender: {
         track: null,
+        encodings: [],
+        getParameters: () => ({ encodings: transceiver.sender.encodings }),
+        setParameters: ({ encodings }) => {
+          transceiver.sender.encodings = encodings;
+          return Promise.resolve();
+        },
         replaceTrack: (track: unknown) => {
           transceiver.sender.track = track;
           return Promise.resolve();

@@ -105,7 +105,7 @@ function Stage({ call, name }: { call: Call; name: string }) {
           </div>
         )}
         {person && !waiting ? (
-          <RemoteTile person={person} full />
+          <RemoteTile call={call} person={person} full />
         ) : (
           <div class="tile-face tile-face-waiting">
             <span class={call.state === "outgoing" ? "ripple" : ""}>
@@ -130,6 +130,7 @@ function Stage({ call, name }: { call: Call; name: string }) {
       {shown.map((person, index) => (
         <RemoteTile
           key={person.userId}
+          call={call}
           person={person}
           span={spans[index] ?? 2}
           low={index >= lowFrom}

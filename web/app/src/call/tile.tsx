@@ -1,3 +1,4 @@
+import { useEffect, useRef } from "preact/hooks";
 import type { Call, Participant } from "@sotto/sdk";
 import { watchCalls } from "../state";
 import { t } from "../strings";
@@ -5,7 +6,8 @@ import { Avatar } from "../ui/avatar";
 import { MicOffIcon } from "../ui/icons";
 import { Video } from "./video";
 
-export function RemoteTile({ person, span, low, full }: {
+export function RemoteTile({ call, person, span, low, full }: {
+  call: Call;
   person: Participant;
   span?: number;
   /** In the bottom row, where the bar is. */
@@ -13,10 +15,21 @@ export function RemoteTile({ person, span, low, full }: {
   full?: boolean;
 }) {
   watchCalls();
-  const showsVideo = person.joined && person.video && person.stream.getVideoTracks().length > 0;
+  const showsVideo =
+    person.joined &&
+    person.video &&
+    !person.unreadable &&
+    person.stream.getVideoTracks().length > 0;
   const name = person.displayName || person.username;
+  const tile = useRef<HTMLElement>(null);
+  const { userId } = person;
+  useEffect(() => {
+    if (!tile.current) return undefined;
+    return call.watch(userId, tile.current);
+  }, [call, userId]);
   return (
     <figure
+      ref={tile}
       class={`tile ${full ? "tile-full" : ""} ${low ? "tile-low" : ""} ${person.speaking ? "tile-speaking" : ""}`}
       style={span ? { gridColumn: `span ${span}` } : undefined}
       data-testid="tile"
@@ -34,6 +47,7 @@ export function RemoteTile({ person, span, low, full }: {
         <div class={`tile-face ${person.joined || full ? "" : "tile-face-ringing"}`}>
           <Avatar name={name} seed={person.username} size="xl" />
           {!person.joined && !full && <p class="tile-state">{t().ringing}</p>}
+          {person.unreadable && <p class="tile-state" data-testid="unreadable">{t().unreadable}</p>}
         </div>
       )}
       {!full && (

@@ -74,6 +74,7 @@ export const en = {
   close: "Close",
   you: "You",
   muted: "Microphone off",
+  unreadable: "Can't be decrypted here",
   cameraIsOff: "Camera off",
   isSpeaking: "speaking",
   ownPicture: "Your picture. Arrow keys move it.",

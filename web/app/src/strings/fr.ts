@@ -75,6 +75,7 @@ export const fr: Strings = {
   close: "Fermer",
   you: "Vous",
   muted: "Micro coupé",
+  unreadable: "Déchiffrement impossible ici",
   cameraIsOff: "Caméra coupée",
   isSpeaking: "parle",
   ownPicture: "Votre image. Les flèches la déplacent.",
