@@ -17,12 +17,12 @@ const isFree = (port) =>
         server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
     });
 
-/** The first of 300 ports in a row whose first eight are free (the rest is for coturn's relays). */
+/** The first of 300 ports in a row of which the servers' own and those of sfud's first workers are free (the rest is for coturn's relays). */
 async function freePortBase() {
     const first = Math.floor(Math.random() * 26); // so that two stacks that start at once don't race for one place
     for (let i = 0; i < 26; i++) {
         const base = 21000 + ((first + i) % 26) * 300;
-        const free = await Promise.all(Array.from({ length: 8 }, (_, i) => isFree(base + i)));
+        const free = await Promise.all(Array.from({ length: 14 }, (_, i) => isFree(base + i)));
         if (free.every(Boolean)) return base;
     }
     throw new Error('no free ports between 21000 and 28800');
