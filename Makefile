@@ -1,6 +1,6 @@
 # Sotto. `make up` runs everything on this machine, `make test` proves it; the rest is for comfort.
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs build test test-quick bench clean format screenshots
+.PHONY: help up down status logs build test test-quick bench bench-sfu clean format screenshots
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -34,6 +34,10 @@ test-quick: ## checks and unit tests only
 bench: ## measure everything beside its peers (under 40 minutes); writes docs/bench/results.md
 	@deploy/packages --bench
 	@bench/run --all --compare --report
+
+bench-sfu: ## the forwarding unit's table of targets beside Janus and the floor (25 minutes); writes docs/bench/sfu.md
+	@deploy/packages --tests
+	@bench/sfu --save
 
 format: ## clang-format over our C
 	@git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -65,7 +65,7 @@ export class World {
         this.relays = {
             sockets: await new TcpRelay().listen(this.stack.base + 1),
             link: await new TcpRelay().listen(this.stack.base + 3),
-            media: await new MediaRelay(this.stack.base + 4, this.random.fork('media relay')).listen(),
+            media: await new MediaRelay(this.stack.base + 10, this.random.fork('media relay')).listen(),
         };
         this.socketPort = this.relays.sockets.port;
         this.parts = new Parts(this.stack, { sfud: { SOTTO_SFU_LINK_PORT: String(this.relays.link.port) } });

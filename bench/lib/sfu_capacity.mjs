@@ -29,7 +29,7 @@ async function probe(contender, ctx, n) {
         return await withScene(contender, ctx, async (scene) => {
             await scene.publish('stage', 1);
             await scene.subscribe('stage', n);
-            const window = await scene.steady({ warmup, seconds });
+            const window = await scene.steady({ warmup, seconds, growing: 5000 });
             return probeOf(n, window, loss_percent);
         });
     } catch (error) {

@@ -122,6 +122,7 @@ export class Endurance {
             if (server >= this.options.load || generator > GENERATOR_MOST) break;
         }
         await scene.flowing(30_000);
+        await scene.whole(20_000);
         scene.load.on('failed', ({ ep, why }) => this.#leaving.has(ep) || this.fault(`endpoint ${ep} failed: ${why}`));
     }
 

@@ -145,11 +145,29 @@ export class Scene {
         return sleep(seconds * 1000, undefined, { signal: this.ctx.signal });
     }
 
-    /** Publishers send, everybody has sound and picture, it settles for `warmup` seconds: then a window of `seconds`. */
-    async steady({ warmup, seconds }, source = SOURCE) {
+    /**
+     * Until everybody gets all that is sent, or for `ms`: a server that estimates its subscribers' links begins with little and
+     * grows. Whether it was so, the window tells.
+     */
+    async whole(ms) {
+        const end = Date.now() + ms;
+        for (let short = 1; short > 0.03 && Date.now() < end; ) {
+            await this.load.mark();
+            await this.wait(this.ctx.smoke ? 0.3 : 0.7);
+            const { sent, received } = await this.load.stats();
+            short = 1 - received.media / ((sent.audio + sent.video) * this.fanOut);
+        }
+    }
+
+    /**
+     * Publishers send, everybody has sound and picture, and all of it within `growing` ms, it settles for `warmup` seconds: then a
+     * window of `seconds`.
+     */
+    async steady({ warmup, seconds, growing = 20_000 }, source = SOURCE) {
         await this.send(source);
         await this.flowing(30_000);
         this.ctx.step('warming up');
+        await this.whole(growing);
         await this.wait(warmup);
         this.ctx.step('measuring');
         return this.window(seconds);

@@ -10,11 +10,13 @@ async function measure(contender, ctx) {
     await scene.subscribe('stage', first);
     await scene.send();
     await scene.flowing();
+    await scene.whole(10_000);
     await scene.wait(warmup); // the cache is full
     const before = rssOf(scene.driver.pids);
     ctx.step(`${more} more`);
     await scene.subscribe('stage', more);
     await scene.flowing(30_000);
+    await scene.whole(20_000);
     await scene.wait(warmup);
     const window = await scene.window(seconds);
     return sampleOf(scene, window, { memory_per_unit_bytes: (window.rss - before) / more });
