@@ -1,4 +1,5 @@
-/* A client in C: ICE checks, DTLS, SRTP over a UDP socket, against a real worker. */
+/* A client in C: ICE checks, DTLS, SRTP over a socket (UDP, or TCP with the framing of RFC 4571),
+ * against a real worker. */
 #ifndef SOTTO_TEST_PEER_FIXTURE_H
 #define SOTTO_TEST_PEER_FIXTURE_H
 
@@ -12,6 +13,7 @@
 
 #include <arpa/inet.h>
 #include <cmocka.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +21,7 @@
 #include "lib/base/crypto.h"
 #include "lib/base/err.h"
 #include "lib/base/ids.h"
+#include "lib/io/tcp_frames.h"
 #include "lib/proto/control.h"
 #include "lib/proto/demux.h"
 #include "lib/proto/rtcp.h"
@@ -40,7 +43,12 @@ struct control_end {
 };
 
 struct peer {
-    int fd;
+    int fd, family;
+    bool tcp;
+    struct tcp_frames frames; /* of TCP, and what was read of it: */
+    uint8_t chunk[4096];
+    const uint8_t *chunk_at;
+    size_t chunk_len;
     struct sockaddr_in server;
     struct dtls_context *context;
     struct dtls *dtls;
@@ -55,7 +63,8 @@ static inline void no_report(void *arg)
     (void)arg;
 }
 
-static inline void control_open_with(struct control_end *c, const char *address, int64_t connect_us)
+static inline void control_open_limited(struct control_end *c, const char *address,
+                                        int64_t connect_us, const struct admission_limits *limits)
 {
     struct worker_options o = {.node = "test",
                                .instance = ROOM,
@@ -66,15 +75,25 @@ static inline void control_open_with(struct control_end *c, const char *address,
                                .max_rooms = 4,
                                .max_transports = 8,
                                .pool_packets = 512,
+                               .tcp = true,
+                               .tcp_connections = 16,
+                               .tcp_per_prefix = 16,
                                .cache_us = 1000000,
                                .n_candidates = 1,
                                .candidate = {{.address = "127.0.0.1"}},
                                .on_report = no_report};
+    o.limits = *limits;
     assert_int_equal(srtp_peer_library_init(), OK);
     assert_int_equal(dtls_context_new(&c->dtls), OK);
     o.dtls = c->dtls;
     c->next_id = 1;
     assert_int_equal(worker_start(&c->worker, &o), OK);
+}
+
+static inline void control_open_with(struct control_end *c, const char *address, int64_t connect_us)
+{
+    struct admission_limits none = {.busy_percent = 0};
+    control_open_limited(c, address, connect_us, &none);
 }
 
 static inline void control_open(struct control_end *c)
@@ -123,18 +142,51 @@ static inline void control_await(struct control_end *c, enum control_type type,
 static inline void peer_send(void *arg, const uint8_t *data, size_t len)
 {
     struct peer *p = arg;
-    (void)!send(p->fd, data, len, 0);
+    uint8_t framed[TCP_FRAME_HEADER + TCP_FRAME_MAX];
+    if (!p->tcp) {
+        (void)!send(p->fd, data, len, 0);
+        return;
+    }
+    assert_true(len <= TCP_FRAME_MAX);
+    tcp_frames_header(framed, len);
+    memcpy(framed + TCP_FRAME_HEADER, data, len);
+    (void)!send(p->fd, framed, TCP_FRAME_HEADER + len, MSG_NOSIGNAL);
+}
+
+/* Another socket, from another port: the one before is the caller's. */
+static inline void peer_connect(struct peer *p, int port, int family, bool tcp)
+{
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6,
+                               .sin6_port = htons((uint16_t)port),
+                               .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int on = 1;
+    p->server.sin_family = AF_INET;
+    p->server.sin_port = htons((uint16_t)port);
+    p->server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    p->family = family;
+    p->tcp = tcp;
+    p->chunk_len = 0;
+    memset(&p->frames, 0, sizeof p->frames);
+    p->fd = socket(family, tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
+    assert_int_equal(family == AF_INET
+                         ? connect(p->fd, (struct sockaddr *)&p->server, sizeof p->server)
+                         : connect(p->fd, (struct sockaddr *)&six, sizeof six),
+                     0);
+    if (tcp) {
+        (void)setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+}
+
+static inline void peer_open_by(struct peer *p, int port, int family, bool tcp)
+{
+    memset(p, 0, sizeof *p);
+    peer_connect(p, port, family, tcp);
+    assert_int_equal(dtls_context_new(&p->context), OK);
 }
 
 static inline void peer_open(struct peer *p, int port)
 {
-    memset(p, 0, sizeof *p);
-    p->server.sin_family = AF_INET;
-    p->server.sin_port = htons((uint16_t)port);
-    p->server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    p->fd = socket(AF_INET, SOCK_DGRAM, 0);
-    assert_int_equal(connect(p->fd, (struct sockaddr *)&p->server, sizeof p->server), 0);
-    assert_int_equal(dtls_context_new(&p->context), OK);
+    peer_open_by(p, port, AF_INET, false);
 }
 
 static inline void peer_shut(struct peer *p)
@@ -146,10 +198,34 @@ static inline void peer_shut(struct peer *p)
     close(p->fd);
 }
 
+/* One packet of the stream, or 0 after 20 ms or when it was closed. */
+static inline size_t peer_receive_framed(struct peer *p, uint8_t *data, size_t cap)
+{
+    struct pollfd f = {.fd = p->fd, .events = POLLIN};
+    const uint8_t *frame;
+    for (;;) {
+        int n = tcp_frames_next(&p->frames, &p->chunk_at, &p->chunk_len, &frame);
+        assert_true(n >= 0 && (size_t)n <= cap);
+        if (n > 0) {
+            memcpy(data, frame, (size_t)n);
+            return (size_t)n;
+        }
+        ssize_t got = poll(&f, 1, 20) > 0 ? recv(p->fd, p->chunk, sizeof p->chunk, 0) : 0;
+        if (got <= 0) {
+            return 0;
+        }
+        p->chunk_at = p->chunk;
+        p->chunk_len = (size_t)got;
+    }
+}
+
 /* One datagram, or 0 after 20 ms. */
 static inline size_t peer_receive(struct peer *p, uint8_t *data, size_t cap)
 {
     struct pollfd f = {.fd = p->fd, .events = POLLIN};
+    if (p->tcp) {
+        return peer_receive_framed(p, data, cap);
+    }
     if (poll(&f, 1, 20) <= 0) {
         return 0;
     }
@@ -189,38 +265,46 @@ static inline void peer_take_server(struct peer *p, const char *sdp,
     }
 }
 
+/* Sends a check and waits for nothing. */
+static inline void peer_ask(struct peer *p, const char *own_ufrag, bool nominates,
+                            uint8_t transaction[12])
+{
+    uint8_t out[512];
+    char user[130];
+    snprintf(user, sizeof user, "%s:%s", p->ufrag, own_ufrag);
+    random_bytes(transaction, 12);
+    int n = ice_check_build(out, sizeof out, transaction, user, p->pwd, 0x6e0001ff, nominates, 77);
+    assert_true(n > 0);
+    peer_send(p, out, (size_t)n);
+}
+
 /* A nominated check; true when it was answered well. */
 static inline bool peer_check(struct peer *p, const char *own_ufrag)
 {
-    uint8_t transaction[12], out[512], in[2048];
-    char user[130];
+    uint8_t transaction[12], in[2048];
     struct sockaddr_storage mapped;
     socklen_t mapped_len = sizeof mapped;
     int code;
-    snprintf(user, sizeof user, "%s:%s", p->ufrag, own_ufrag);
-    random_bytes(transaction, sizeof transaction);
-    int n = ice_check_build(out, sizeof out, transaction, user, p->pwd, 0x6e0001ff, true, 77);
-    assert_true(n > 0);
-    peer_send(p, out, (size_t)n);
+    peer_ask(p, own_ufrag, true, transaction);
     for (int i = 0; i < 100; i++) {
         size_t len = peer_receive(p, in, sizeof in);
         if (len && demux_packet(in, len) == PACKET_STUN) {
             int err =
                 ice_check_read_response(&mapped, &mapped_len, &code, in, len, transaction, p->pwd);
-            assert_int_equal(err || mapped.ss_family == AF_INET, true);
+            assert_int_equal(err || mapped.ss_family == p->family, true);
             return err == OK;
         }
     }
     return false;
 }
 
-/* The handshake as DTLS client, to the end. False when it failed. */
-static inline bool peer_handshake(struct peer *p, const uint8_t *fingerprint)
+/* The handshake, as DTLS client or server, to the end. False when it failed. */
+static inline bool peer_handshake_as(struct peer *p, const uint8_t *fingerprint, bool client)
 {
     uint8_t in[2048];
     int64_t end_us = clock_mono_us() + WAIT_US;
     struct dtls_keys keys;
-    assert_int_equal(dtls_new(&p->dtls, p->context, true, peer_send, p), OK);
+    assert_int_equal(dtls_new(&p->dtls, p->context, client, peer_send, p), OK);
     dtls_set_fingerprint(p->dtls, fingerprint);
     while (dtls_state(p->dtls) == DTLS_HANDSHAKE && clock_mono_us() < end_us) {
         size_t len = peer_receive(p, in, sizeof in);
@@ -301,6 +385,11 @@ static inline void peer_aim(struct peer *p, int port)
 {
     p->server.sin_port = htons((uint16_t)port);
     assert_int_equal(connect(p->fd, (struct sockaddr *)&p->server, sizeof p->server), 0);
+}
+
+static inline bool peer_handshake(struct peer *p, const uint8_t *fingerprint)
+{
+    return peer_handshake_as(p, fingerprint, true);
 }
 
 #endif
