@@ -397,6 +397,19 @@ static void on_closed(GObject *object, GAsyncResult *result, gpointer arg)
         g_main_loop_quit(hub->main);
 }
 
+/* What still comes to an agent that is closing. With nobody to read it, libnice's thread would turn
+ * on it without a pause until the agent is gone. */
+static void discard(NiceAgent *agent, guint stream, guint component, guint len, gchar *data,
+                    gpointer arg)
+{
+    (void)agent;
+    (void)stream;
+    (void)component;
+    (void)len;
+    (void)data;
+    (void)arg;
+}
+
 /* On the GLib thread, where all its callbacks are: none comes after. Relayed addresses are given
  * back before the agent goes. */
 static gboolean close_agent(gpointer arg)
@@ -408,7 +421,7 @@ static gboolean close_agent(gpointer arg)
         return G_SOURCE_REMOVE;
     }
     g_signal_handlers_disconnect_by_data(p->agent, p);
-    nice_agent_attach_recv(p->agent, p->stream, COMPONENT, p->hub->context, NULL, NULL);
+    nice_agent_attach_recv(p->agent, p->stream, COMPONENT, p->hub->context, discard, NULL);
     nice_agent_close_async(p->agent, on_closed, p);
     return G_SOURCE_REMOVE;
 }
