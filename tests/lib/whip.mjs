@@ -1,6 +1,7 @@
 // What a bare WHIP or WHEP client sends: offers, fragments, and its HTTP requests, whose answers are texts as often as JSON.
+import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { http } from './client.mjs';
+import { Socket, http, newUser } from './client.mjs';
 
 export const SDP = 'application/sdp';
 export const FRAG = 'application/trickle-ice-sdpfrag';
@@ -44,3 +45,33 @@ export const links = (answer) =>
         uri: /^<([^>]*)>/.exec(text)?.[1],
         ...Object.fromEntries([...text.matchAll(/;\s*([a-z-]+)="([^"]*)"/g)].map((m) => [m[1], m[2]])),
     }));
+
+/** A group call on the SFU that a host started over his socket, and `n` others who may come in, with the URLs that they do it by. */
+export async function stage(stack, n) {
+    const [host, ...others] = await Promise.all(Array.from({ length: n + 1 }, () => newUser(stack)));
+    host.socket = await Socket.open(stack, host.token);
+    const ask = async (type, data) => {
+        const reply = await host.socket.request(type, data);
+        assert.equal(reply.ok, true, `${type}: ${JSON.stringify(reply)}`);
+        return reply.data;
+    };
+    const group = { type: 'group', name: 'studio', memberIds: others.map((o) => o.userId) };
+    const made = await http(stack, 'POST', '/v1/conversations', { token: host.token, body: group });
+    assert.equal(made.status, 201, JSON.stringify(made.body));
+    const { callId } = await ask('call_start', { conversationId: made.body.id, media: 'video' });
+    const url = (kind) => `${stack.url}/v1/calls/${callId}/${kind}`;
+    return {
+        callId,
+        host,
+        others,
+        whip: url('whip'),
+        whep: url('whep'),
+        /** A request over the host's socket; its reply's data. */
+        ask,
+        left: (who) => host.socket.event('participant_left', (d) => d.participant.userId === who.userId),
+        async end() {
+            await ask('hang_up', { callId });
+            await host.socket.close();
+        },
+    };
+}
