@@ -122,17 +122,21 @@ static void print_transport(const cJSON *t)
 
 static void print_track(const cJSON *t)
 {
-    const cJSON *layer;
+    const cJSON *s;
     printf("    sends     %s%s", text(t, "source"), flag(t, "live") ? "" : " (silent)");
     if (number(t, "width") > 0) {
         printf(" %.0f×%.0f", number(t, "width"), number(t, "height"));
     }
-    cJSON_ArrayForEach(layer, member(t, "layers"))
+    printf(" → %.0f slots\n", number(t, "slots"));
+    cJSON_ArrayForEach(s, member(t, "streams"))
     {
-        printf(" [%s]", cJSON_IsString(layer) ? layer->valuestring : "?");
+        printf("      stream  %s", *text(s, "rid") ? text(s, "rid") : "-");
+        if (number(s, "width") > 0) {
+            printf(" %.0f×%.0f", number(s, "width"), number(s, "height"));
+        }
+        print_number(s, "bitrateKbps", "now", " kbit/s");
+        print_counters(s);
     }
-    printf(" → %.0f slots", number(t, "slots"));
-    print_counters(t);
 }
 
 /* Slots that carry nobody are told in one number. */
@@ -149,9 +153,12 @@ static void print_slots(const cJSON *list)
         printf("    %s %-3.0f %s of %.0f", text(s, "kind"), number(s, "slot"), text(s, "source"),
                number(s, "participant"));
         if (flag(s, "paused")) {
-            printf(" (paused: %s)", text(s, "state"));
+            printf(" (paused: %s)", text(s, "reason"));
         } else if (flag(s, "waitsForKeyframe")) {
             printf(" (waits for a keyframe)");
+        }
+        if (number(s, "width") > 0) {
+            printf(" %.0f×%.0f", number(s, "width"), number(s, "height"));
         }
         print_number(s, "sid", "layer", "");
         print_number(s, "tid", "temporal", "");
@@ -160,6 +167,22 @@ static void print_slots(const cJSON *list)
     if (empty > 0) {
         printf("    %d empty slots\n", empty);
     }
+}
+
+static void print_link(const cJSON *link)
+{
+    if (!flag(link, "estimated")) {
+        return;
+    }
+    printf("    link      carries %.0f kbit/s", number(link, "estimateKbps"));
+    print_number(link, "usedKbps", "video takes", " kbit/s");
+    print_number(link, "wantedKbps", "would take", " kbit/s");
+    print_number(link, "rttMs", "RTT", " ms");
+    print_number(link, "lossPercent", "loss", " %");
+    print_number(link, "pacedNow", "waiting", "");
+    print_number(link, "pausedForBandwidth", "slots paused", "");
+    print_number(link, "pausedForLoad", "slots shed", "");
+    printf("\n");
 }
 
 static void print_participant(const cJSON *p, double worker)
@@ -171,6 +194,7 @@ static void print_participant(const cJSON *p, double worker)
     {
         print_transport(item);
     }
+    print_link(member(p, "link"));
     cJSON_ArrayForEach(item, member(p, "tracks"))
     {
         print_track(item);

@@ -55,6 +55,20 @@ static void dump_transport(const struct worker *w, struct dump_participant *out,
     }
 }
 
+static void dump_stream(struct dump_track *out, const struct track *t, uint8_t i)
+{
+    const struct track_stream *s = &t->stream[i];
+    struct dump_stream *o = &out->stream[out->n_streams++];
+    *o = (struct dump_stream){.ssrc = s->stats.ssrc, .width = s->width, .height = s->height};
+    if (t->sdp.kind == SDP_VIDEO) {
+        o->bps = meter_bps(&s->meter, METER_SPATIAL - 1, METER_TEMPORAL - 1);
+    }
+    if (i < t->sdp.n_layers) {
+        (void)str_copy(o->rid, sizeof o->rid, t->sdp.layer[i].rid);
+    }
+    track_counters(t, i, &o->counters);
+}
+
 static void dump_track(struct room_dump *d, const struct track *t)
 {
     const struct slot *s;
@@ -69,14 +83,13 @@ static void dump_track(struct room_dump *d, const struct track *t)
                              .cached = track_cached(t),
                              .relays = t->relays};
     (void)str_copy(o->mid, sizeof o->mid, t->sdp.mid);
-    for (size_t i = 0; i < t->sdp.n_layers && i < SDP_MAX_LAYERS; i++) {
-        (void)str_copy(o->rid[o->n_layers++], DUMP_TEXT, t->sdp.layer[i].rid);
+    for (uint8_t i = 0; i < t->n_streams && i < TRACK_STREAMS; i++) {
+        dump_stream(o, t, i);
     }
     DL_FOREACH(t->feeds, s)
     {
         o->feeds++;
     }
-    stats_of_track(t, &o->counters);
 }
 
 static void dump_slot(struct room_dump *d, const struct slot *s)
@@ -87,17 +100,25 @@ static void dump_slot(struct room_dump *d, const struct slot *s)
                             .ssrc = s->ssrc,
                             .accepted = s->accepted,
                             .waiting = slot_waits(s),
-                            .paused = s->paused,
-                            .state = s->state,
                             .wish_participant = s->wish.participant,
                             .wish_height = s->wish.max_height,
                             .wish_priority = s->wish.priority};
     (void)str_copy(o->mid, sizeof o->mid, s->mid);
+    slot_tell(s, &o->told);
     if (s->track) {
         o->participant = s->track->publisher->number;
         o->source = s->track->sdp.source;
     }
-    stats_of_slot(s, &o->counters);
+    slot_counters(s, &o->counters);
+}
+
+static void dump_rate(struct dump_participant *out, const struct transport *t)
+{
+    const struct subscriber_rate *r = subscriber_rate_of(t);
+    if (r) {
+        out->rate.known = true;
+        subscriber_rate_stats(r, &out->rate.stats);
+    }
 }
 
 static void dump_participant(const struct worker *w, struct room_dump *d,
@@ -121,6 +142,7 @@ static void dump_participant(const struct worker *w, struct room_dump *d,
         o->viewed = sub->viewed;
         if (sub->user) {
             dump_transport(w, o, sub->user);
+            dump_rate(o, sub->user);
         }
         for (uint32_t i = 0; i < sub->n_audio + sub->n_video; i++) {
             dump_slot(d, &sub->slot[i]);

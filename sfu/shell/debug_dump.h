@@ -11,8 +11,9 @@
 
 #include "lib/proto/control.h"
 #include "lib/proto/sdp_publish.h"
-#include "sfu/core/allocator.h"
 #include "sfu/core/counters.h"
+#include "sfu/core/slot.h"
+#include "sfu/shell/subscriber_rate.h"
 #include "sfu/shell/worker_stats.h"
 
 #define DUMP_MAX_PARTICIPANTS 64   /* of one answer */
@@ -29,6 +30,15 @@ struct dump_transport {
     struct sockaddr_in6 address;
 };
 
+/* One SSRC of a track: a simulcast has several. */
+struct dump_stream {
+    char rid[DUMP_TEXT];
+    uint32_t ssrc; /* 0: none came yet */
+    uint16_t width, height;
+    uint32_t bps; /* measured; 0: not known */
+    struct counters counters;
+};
+
 struct dump_track {
     enum sdp_source source;
     enum sdp_kind kind;
@@ -38,22 +48,27 @@ struct dump_track {
     uint16_t width, height;
     size_t feeds, cached; /* slots, packets */
     uint64_t relays;      /* bits of links */
-    size_t n_layers;
-    char rid[SDP_MAX_LAYERS][DUMP_TEXT];
-    struct counters counters;
+    size_t n_streams;
+    struct dump_stream stream[TRACK_STREAMS];
 };
 
 struct dump_slot {
     enum sdp_kind kind;
     uint32_t index, ssrc;
     char mid[DUMP_TEXT];
-    bool accepted, waiting, paused;
-    enum allocator_state state;
+    bool accepted, waiting;
+    struct slot_told told;
     uint32_t participant; /* who is in it; 0: nobody */
     enum sdp_source source;
     uint32_t wish_participant, wish_height;
     int32_t wish_priority;
     struct counters counters;
+};
+
+/* What a subscriber's link carries, and what is made of it. */
+struct dump_rate {
+    bool known;
+    struct subscriber_rate_stats stats;
 };
 
 struct dump_participant {
@@ -62,6 +77,7 @@ struct dump_participant {
     bool viewed;   /* he asked for a view of his own */
     size_t n_transports, first_track, n_tracks, first_slot, n_slots;
     struct dump_transport transport[2];
+    struct dump_rate rate;
 };
 
 /* Of one worker. */

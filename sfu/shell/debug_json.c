@@ -100,13 +100,26 @@ static cJSON *transport_json(const struct dump_transport *t, bool full)
     return o;
 }
 
+static cJSON *stream_json(const struct dump_stream *s)
+{
+    cJSON *o = json_new();
+    if (s->rid[0]) {
+        json_put_str(o, "rid", s->rid);
+    }
+    put_positive(o, "ssrc", s->ssrc);
+    put_positive(o, "width", s->width);
+    put_positive(o, "height", s->height);
+    put_positive(o, "bitrateKbps", s->bps / 1000);
+    put_counters(o, &s->counters);
+    return o;
+}
+
 static cJSON *track_json(const struct dump_track *t)
 {
-    cJSON *o = json_new(), *rids = cJSON_CreateArray();
+    cJSON *o = json_new(), *streams = cJSON_CreateArray();
     json_put_str(o, "kind", kind_name(t->kind));
     json_put_str(o, "source", sdp_source_name(t->source));
     json_put_str(o, "mid", t->mid);
-    put_positive(o, "ssrc", t->ssrc);
     json_put_bool(o, "live", t->live);
     json_put_bool(o, "nack", t->nack);
     put_positive(o, "width", t->width);
@@ -114,23 +127,11 @@ static cJSON *track_json(const struct dump_track *t)
     json_put_int(o, "slots", (int64_t)t->feeds);
     put_positive(o, "cached", t->cached);
     put_positive(o, "relayLinks", (uint64_t)__builtin_popcountll(t->relays));
-    for (size_t i = 0; i < t->n_layers; i++) {
-        cJSON_AddItemToArray(rids, cJSON_CreateString(t->rid[i]));
+    for (size_t i = 0; i < t->n_streams; i++) {
+        cJSON_AddItemToArray(streams, stream_json(&t->stream[i]));
     }
-    json_put(o, "layers", rids);
-    put_counters(o, &t->counters);
+    json_put(o, "streams", streams);
     return o;
-}
-
-static const char *state_name(const struct dump_slot *s)
-{
-    static const char *const names[] = {
-        [ALLOCATOR_SENT] = "sent",         [ALLOCATOR_OFF] = "off",
-        [ALLOCATOR_NO_LAYER] = "noLayer",  [ALLOCATOR_BANDWIDTH] = "bandwidth",
-        [ALLOCATOR_OVERLOAD] = "overload",
-    };
-    size_t state = (size_t)s->state;
-    return state < sizeof names / sizeof names[0] && names[state] ? names[state] : "other";
 }
 
 static cJSON *slot_json(const struct dump_slot *s)
@@ -147,8 +148,11 @@ static cJSON *slot_json(const struct dump_slot *s)
         json_put_bool(o, "waitsForKeyframe", s->waiting);
     }
     if (s->kind != SDP_AUDIO) {
-        json_put_bool(o, "paused", s->paused);
-        json_put_str(o, "state", state_name(s));
+        json_put_bool(o, "paused", s->told.paused);
+        json_put_str(o, "reason", slot_reason_name(s->told.reason));
+        put_positive(o, "width", s->told.width);
+        put_positive(o, "height", s->told.height);
+        put_number(o, "stream", s->told.stream);
         put_positive(o, "wishParticipant", s->wish_participant);
         put_positive(o, "wishHeight", s->wish_height);
         if (s->wish_priority) {
@@ -156,6 +160,27 @@ static cJSON *slot_json(const struct dump_slot *s)
         }
     }
     put_counters(o, &s->counters);
+    return o;
+}
+
+static cJSON *rate_json(const struct subscriber_rate_stats *r)
+{
+    cJSON *o = json_new();
+    json_put_bool(o, "estimated", r->estimated);
+    put_positive(o, "estimateKbps", (uint64_t)r->target_bps / 1000);
+    put_positive(o, "videoBudgetKbps", (uint64_t)r->budget_bps / 1000);
+    put_positive(o, "usedKbps", (uint64_t)r->used_bps / 1000);
+    put_positive(o, "wantedKbps", (uint64_t)r->wanted_bps / 1000);
+    put_positive(o, "ackedKbps", (uint64_t)r->acked_bps / 1000);
+    put_positive(o, "rttMs", (uint64_t)r->rtt_us / 1000);
+    put_number(o, "lossPercent", (double)(int64_t)(r->loss * 1000) / 10);
+    put_positive(o, "probes", r->probes);
+    put_positive(o, "overuses", r->overuses);
+    put_positive(o, "feedbacks", r->feedbacks);
+    put_positive(o, "paced", r->held);
+    put_positive(o, "pacedNow", r->held_now);
+    put_positive(o, "pausedForBandwidth", r->paused_bandwidth);
+    put_positive(o, "pausedForLoad", r->paused_overload);
     return o;
 }
 
@@ -179,6 +204,7 @@ static cJSON *participant_json(const struct room_dump *d, const struct dump_part
         cJSON_AddItemToArray(slots, slot_json(&d->slot[p->first_slot + i]));
     }
     json_put(o, "transports", transports);
+    json_put(o, "link", p->rate.known ? rate_json(&p->rate.stats) : NULL);
     json_put(o, "tracks", tracks);
     json_put(o, "slots", slots);
     return o;

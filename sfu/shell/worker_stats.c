@@ -23,6 +23,13 @@ static int64_t worse(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* Not because nobody wants to see it. */
+static bool starves(const struct slot *s)
+{
+    bool cut = s->state == ALLOCATOR_BANDWIDTH || s->state == ALLOCATOR_OVERLOAD;
+    return s->track && s->paused && cut;
+}
+
 /* The worst of all slots is what the viewer feels; one that carries nobody says nothing. */
 static void add_slot(struct stats_subscriber *out, const struct slot *s)
 {
@@ -30,13 +37,29 @@ static void add_slot(struct stats_subscriber *out, const struct slot *s)
     stats_of_slot(s, &c);
     counters_merge(&out->sum, &c);
     out->slots++;
-    out->paused += s->paused;
+    out->paused += starves(s);
     out->sum.rtt_us = worse(out->sum.rtt_us, c.rtt_us);
     if (s->track) {
         out->used++;
         out->sum.jitter_us = worse(out->sum.jitter_us, c.jitter_us);
         out->sum.fraction_lost = worse(out->sum.fraction_lost, c.fraction_lost);
-        out->sum.estimate_bps = worse(out->sum.estimate_bps, c.estimate_bps);
+    }
+}
+
+/* What is thought of his link, where he gives feedback on it. */
+static void add_estimate(struct stats_subscriber *out, const struct subscriber *s)
+{
+    struct subscriber_rate_stats rate;
+    const struct subscriber_rate *r = s->user ? subscriber_rate_of(s->user) : NULL;
+    if (!r) {
+        return;
+    }
+    subscriber_rate_stats(r, &rate);
+    if (rate.estimated) {
+        out->sum.estimate_bps = rate.target_bps;
+    }
+    if (out->sum.rtt_us < 0 && rate.rtt_us > 0) {
+        out->sum.rtt_us = rate.rtt_us;
     }
 }
 
@@ -47,6 +70,7 @@ static void add_subscriber(struct worker *w, struct stats_entry *e, const struct
     for (uint32_t i = 0; i < s->n_audio + s->n_video; i++) {
         add_slot(&e->subscriber, &s->slot[i]);
     }
+    add_estimate(&e->subscriber, s);
     w->stats.paused += e->subscriber.paused;
 }
 

@@ -177,6 +177,7 @@ test('a call: stats, distributions, the dump, and a capture that Wireshark reads
     const told = (n) => signald.last('stats', (e) => e.room === room)?.participants.find((p) => p.participant === n);
     const stats = await until('rates', () => told(1)?.subscribe?.bitrateKbps > 0 && told(1).publish.find((t) => t.source === 'camera')?.bitrateKbps > 0 && told(1), 20_000);
     assert.ok(stats.subscribe.packets > 0 && stats.subscribe.rttMs >= 0, JSON.stringify(stats));
+    await until('an estimate', () => told(1)?.subscribe.estimateKbps > 0, 20_000);
     assert.ok(stats.publish.every((t) => t.live && t.packets > 0 && t.lost >= 0));
 
     const dump = (await admin(`/debug/rooms/${room}`)).body.parts[0];
@@ -184,7 +185,8 @@ test('a call: stats, distributions, the dump, and a capture that Wireshark reads
     for (const p of dump.participants) {
         assert.ok(p.transports.every((t) => t.connected && /^(\d+\.\d+\.\d+\.0\/24|[\da-f:]+::\/56)$/.test(t.address)), JSON.stringify(p.transports));
         assert.deepEqual(p.tracks.map((t) => t.source).sort(), ['camera', 'microphone']);
-        assert.ok(p.tracks.every((t) => t.live && t.slots === 1 && t.packets > 0));
+        assert.ok(p.tracks.every((t) => t.live && t.slots === 1 && t.streams.length === 1 && t.streams[0].packets > 0), JSON.stringify(p.tracks));
+        assert.ok(p.link.estimated && p.link.estimateKbps > 0, JSON.stringify(p.link));
         const shown = p.slots.filter((s) => s.participant === (p.participant === 1 ? 300 : 1));
         assert.deepEqual(shown.map((s) => s.kind).sort(), ['audio', 'video']);
     }
@@ -218,6 +220,7 @@ test('a call: stats, distributions, the dump, and a capture that Wireshark reads
     assert.ok(total > 0 && total <= forwarded && total > forwarded * 0.5, `${total} of ${forwarded}`);
     assert.ok(transit.find(([bound]) => bound > 0.1)[1] > total * 0.99, 'hardly anything takes 100 ms');
     assert.ok((await buckets('sotto_sfu_rtt_seconds')).at(-1)[1] > 0);
+    assert.ok((await buckets('sotto_sfu_estimate_bits_per_second')).at(-1)[1] > 0);
     const text = await metrics();
     assert.ok(!text.includes(room), 'no label names a room');
     assert.match(text, /^sotto_sfu_worker_busy_ratio\{worker="1"\} 0\.\d+$/m);

@@ -236,7 +236,7 @@ static void a_dump_comes_in_bounded_parts(void **state)
             const struct dump_participant *p = &d->participant[i];
             assert_int_equal(p->number, next_number++);
             assert_int_equal(p->n_tracks, 2);
-            assert_int_equal(d->track[p->first_track].ssrc, AUDIO_SSRC(p->number));
+            assert_int_equal(d->track[p->first_track].stream[0].ssrc, AUDIO_SSRC(p->number));
             assert_int_equal(p->n_slots, p->number == 100 ? 67 : 33);
             assert_string_equal(d->slot[p->first_slot].mid, "a0");
         }
