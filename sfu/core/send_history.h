@@ -36,6 +36,12 @@ struct sent_news {
     bool late; /* was told lost before, and came after all */
 };
 
+/* Fetches where the next packets will be noted. */
+static inline void send_history_prefetch(const struct send_history *h)
+{
+    __builtin_prefetch(&h->ring[(size_t)h->next & (SEND_HISTORY - 1)], 1);
+    __builtin_prefetch(&h->ring[(size_t)(h->next + 7) & (SEND_HISTORY - 1)], 1);
+}
 void send_history_init(struct send_history *h);
 /* Remembers a packet; returns the number to write into it. Sizes over 65535 count as that. */
 uint16_t send_history_add(struct send_history *h, size_t bytes, uint8_t cluster, int64_t now_us);

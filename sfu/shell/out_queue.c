@@ -298,7 +298,7 @@ static size_t draft(struct out_queue *q, struct out_item *i)
     size_t n = 0, used = 0;
     for (; i && n < TRAIN_PACKETS; i = i->next) {
         int len = write_header(i, &q->draft[n], q->headers + used);
-        size_t payload = i->packet ? i->packet->header.payload_len : 0;
+        size_t payload = i->packet ? slot_payload_len(i->slot, i->packet) : 0;
         if (len < 0 || (size_t)len + payload > OUT_DATAGRAM - SRTP_MAX_TAG) {
             q->counts.too_large++;
             continue;
@@ -516,6 +516,9 @@ static void send_ready(struct out_queue *q)
     while (q->ready) {
         struct transport *t = q->ready;
         fetch_ahead(t);
+        if (t->out.pace && t->out.pace->bwe) {
+            send_history_prefetch(&t->out.pace->bwe->history);
+        }
         DL_DELETE2(q->ready, t, out.prev, out.next);
         send_peer(q, t);
     }

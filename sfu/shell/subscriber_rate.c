@@ -157,6 +157,24 @@ static void tick(struct subscriber_rate *r, int64_t now_us)
 
 /* ---- RTCP ---- */
 
+static void prefetch(const void *from, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += LINE) {
+        __builtin_prefetch((const char *)from + at, 1);
+    }
+}
+
+void subscriber_rate_prefetch(const struct transport *t)
+{
+    const struct subscriber_rate *r = subscriber_rate_of(t);
+    const struct bwe *b = r ? r->pace.bwe : NULL;
+    if (b) {
+        prefetch(b, LINE);
+        prefetch(&b->acked, sizeof *b - offsetof(struct bwe, acked));
+        prefetch(&r->subscriber, LINE);
+    }
+}
+
 static bool take_twcc(struct subscriber_rate *r, const struct rtcp_packet *p,
                       struct twcc_status *statuses, int64_t now_us)
 {

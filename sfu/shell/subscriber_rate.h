@@ -57,6 +57,9 @@ void subscriber_rate_free(struct subscriber_rate *r);
 /* Of a transport; NULL: it has none. */
 struct subscriber_rate *subscriber_rate_of(const struct transport *t);
 
+/* RTCP of the transport came: fetches what it will be needed for while it is decrypted. Between two
+ * feedbacks of a hundred subscribers all of it has left the cache. */
+void subscriber_rate_prefetch(const struct transport *t);
 /* One decrypted RTCP compound: transport-wide feedback, REMB, loss of reports. `statuses` is room
  * for RATE_STATUSES. Returns whether slots should be looked at now (subscriber_rate_run) and not
  * only when it is due. *bad: a feedback made no sense. */

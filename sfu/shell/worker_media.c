@@ -139,6 +139,7 @@ static bool take_subscriber_rtcp(struct worker *w, struct transport *t, const ui
 
 void worker_rtcp(struct worker *w, struct transport *t, uint8_t *data, size_t len)
 {
+    subscriber_rate_prefetch(t);
     int err = srtp_peer_unprotect_rtcp(t->srtp, data, &len);
     if (err) {
         count_refused(w, err);
