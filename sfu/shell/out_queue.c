@@ -1,61 +1,14 @@
 #include "sfu/shell/out_queue.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <utlist.h>
 
-#include "lib/base/ids.h"
-#include "sfu/core/train.h"
-#include "sfu/shell/out_pace.h"
+#include "sfu/shell/out_queue_private.h"
 #include "sfu/shell/transport.h"
 
-#define ITEMS         8192
-#define HELD          (ITEMS / 2) /* of them, by pacers: the rest is for what passes */
-#define MESSAGES      256
-#define ARENA         (128 * 1024) /* what is written before it is sent: it should stay in the cache */
-#define P_BIT         0x20
-#define PROBE         255 /* bytes of padding of a probe's packet, at most */
+#define HELD          (OUT_ITEMS / 2) /* of the items, by pacers: the rest is for what passes */
+#define PROBE         255             /* bytes of padding of a probe's packet, at most */
 #define PROBE_STEP_US 1000
-
-/* An item whose header is written. */
-struct draft {
-    const struct out_item *item;
-    const uint8_t *header;
-    uint16_t header_len; /* an OSN, or a probe's padding, included */
-    uint16_t clear_len;  /* of it, what isn't encrypted */
-};
-
-/* Of a message: when its first packet came, and how many are in it. */
-struct out_timing {
-    int64_t arrival_us; /* 0: it isn't timed */
-    uint64_t packets;
-};
-
-struct out_queue {
-    out_send_fn send;
-    void *arg;
-    bool trains;
-    struct out_item *free;
-    struct transport *ready, *waiting;
-    int64_t due_us;         /* not later than the earliest of those that wait */
-    struct out_pace *paced; /* utlist of those that hold something or probe */
-    int64_t paced_us;       /* likewise, of them */
-    size_t held;            /* packets, by all pacers */
-    int64_t now_us;         /* of this flush, or later: of the newest packet */
-    struct out_counts counts;
-    size_t n_messages, arena_len;
-    size_t in_messages; /* packets */
-    struct udp_message message[MESSAGES];
-    struct out_timing timing[MESSAGES];
-    int64_t train_us; /* arrival of the train under way; 0: it has none */
-    struct histogram transit;
-    struct draft draft[TRAIN_PACKETS];
-    uint16_t len[TRAIN_PACKETS]; /* of the drafts as they leave, without tag */
-    struct out_item *behind;     /* the drafts, in the same transport's list */
-    struct out_item item[ITEMS];
-    uint8_t headers[TRAIN_PACKETS * SLOT_HEADER];
-    uint8_t arena[ARENA];
-};
 
 struct out_queue *out_queue_new(out_send_fn send, void *arg)
 {
@@ -67,7 +20,7 @@ struct out_queue *out_queue_new(out_send_fn send, void *arg)
     q->arg = arg;
     q->trains = true;
     q->due_us = q->paced_us = INT64_MAX;
-    for (size_t i = ITEMS; i-- > 0;) {
+    for (size_t i = OUT_ITEMS; i-- > 0;) {
         q->item[i].next = q->free;
         q->free = &q->item[i];
     }
@@ -86,7 +39,7 @@ static void release(struct out_queue *q, struct out_item *i)
     q->free = i;
 }
 
-static void release_all(struct out_queue *q, struct out_item *first, const struct out_item *end)
+void out_queue_release(struct out_queue *q, struct out_item *first, const struct out_item *end)
 {
     while (first != end) {
         struct out_item *next = first->next;
@@ -154,178 +107,6 @@ void out_queue_add(struct out_queue *q, struct transport *t, struct slot *slot, 
     q->due_us = due_us < q->due_us ? due_us : q->due_us;
 }
 
-/* ---- writing ---- */
-
-static void record_transit(struct out_queue *q)
-{
-    int64_t now_us = clock_mono_us();
-    for (size_t i = 0; i < q->n_messages; i++) {
-        const struct out_timing *t = &q->timing[i];
-        if (t->arrival_us > 0) {
-            histogram_record_n(&q->transit, now_us - t->arrival_us, t->packets);
-        }
-    }
-}
-
-static void send_messages(struct out_queue *q)
-{
-    if (q->n_messages > 0) {
-        int taken = q->send(q->arg, q->message, (int)q->n_messages);
-        size_t got = taken > 0 ? (size_t)taken : 0;
-        q->counts.packets += got;
-        q->counts.refused += q->in_messages - (got < q->in_messages ? got : q->in_messages);
-        q->counts.messages += q->n_messages;
-        record_transit(q);
-    }
-    q->n_messages = q->arena_len = q->in_messages = 0;
-}
-
-/* Bytes in the arena become a message; without an address they were written for the numbers' sake
- * only (see protect). */
-static void add_message(struct out_queue *q, const struct transport *t, const uint8_t *data,
-                        size_t len, size_t segment, size_t packets)
-{
-    if (packets == 0) {
-        return;
-    }
-    if (!t->selected) {
-        q->counts.refused += packets;
-        return;
-    }
-    q->timing[q->n_messages] = (struct out_timing){.arrival_us = q->train_us, .packets = packets};
-    q->message[q->n_messages++] = (struct udp_message){.data = data,
-                                                       .len = len,
-                                                       .segment = packets > 1 ? segment : 0,
-                                                       .peer = &t->selected->addr,
-                                                       .local = &t->selected->local};
-    q->in_messages += packets;
-    q->arena_len = (size_t)(data - q->arena) + len;
-    q->counts.bytes += len;
-}
-
-/* Numbers are given in the order of leaving, and all of one flush leave at its time. */
-static void stamp(const struct out_queue *q, const struct transport *t, const struct out_item *i,
-                  uint8_t *header, size_t bytes)
-{
-    const struct out_pace *p = t->out.pace;
-    if (p && p->bwe) {
-        enum bwe_kind kind = i->packet ? BWE_MEDIA : BWE_PADDING;
-        uint16_t seq = bwe_on_sent(p->bwe, bytes, kind, q->now_us);
-        slot_stamp(i->slot, header, seq, rtp_abs_send_time(q->now_us));
-    }
-}
-
-/* The packet of `len` bytes at dst, padded to `to` (RFC 3550 section 5.1: the last byte counts) and
- * encrypted; its length. Each number that was given is protected, also when there is nobody to send
- * it to: the rollover counter goes by what passes the writer, and a number left out too often would
- * come twice. */
-static int protect(struct out_queue *q, struct transport *t, const struct draft *d, uint8_t *dst,
-                   size_t len, size_t to)
-{
-    const struct out_item *i = d->item;
-    struct srtp_stream *stream = i->rtx ? &i->slot->rtx_stream : &i->slot->stream;
-    memcpy(dst, d->header, d->header_len);
-    if (i->packet) {
-        slot_write_payload(i->slot, i->packet, &i->to, dst + d->header_len);
-    }
-    stamp(q, t, i, dst, to);
-    if (to > len) {
-        dst[0] |= P_BIT;
-        memset(dst + len, 0, to - len);
-        dst[to - 1] = (uint8_t)(to - len);
-        q->counts.padding += to - len;
-    }
-    return srtp_writer_protect(t->writer, stream, dst, to, d->clear_len, to + SRTP_MAX_TAG);
-}
-
-/* When the first of these drafts came that isn't a retransmission; 0: all are. */
-static int64_t arrival_of(const struct draft *d, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!d[i].item->rtx) {
-            return d[i].item->packet->arrival_us;
-        }
-    }
-    return 0;
-}
-
-/* One train of the drafts from `at` on. A packet that can't be encrypted is left out, and what
- * came before it is a train of its own. */
-static void write_train(struct out_queue *q, struct transport *t, size_t at,
-                        const struct train *train)
-{
-    if (q->n_messages + 1 + train->packets > MESSAGES ||
-        q->arena_len + train->bytes + SRTP_MAX_TAG > ARENA) {
-        send_messages(q);
-    }
-    size_t tag = srtp_writer_tag_len(t->writer), packets = 0;
-    uint8_t *start = q->arena + q->arena_len, *dst = start;
-    q->train_us = arrival_of(&q->draft[at], train->packets);
-    for (size_t i = at; i < at + train->packets; i++) {
-        bool last = i + 1 == at + train->packets;
-        size_t to = last ? q->len[i] : train->segment - tag;
-        int len = protect(q, t, &q->draft[i], dst, q->len[i], to);
-        if (len > 0) {
-            dst += len;
-            packets++;
-            continue;
-        }
-        add_message(q, t, start, (size_t)(dst - start), train->segment, packets);
-        q->counts.refused++;
-        start = dst;
-        packets = 0;
-    }
-    add_message(q, t, start, (size_t)(dst - start), train->segment, packets);
-}
-
-/* The header of a packet as it leaves, with a probe's padding; its length, or an error. */
-static int write_header(const struct out_item *i, struct draft *d, uint8_t *dst)
-{
-    size_t clear_len = 0;
-    int len = i->packet ? slot_write_header(i->slot, i->packet, &i->to, i->rtx, dst, SLOT_HEADER)
-                        : slot_write_padding(i->slot, i->padding, dst, SLOT_HEADER, &clear_len);
-    if (len > 0) {
-        clear_len = i->packet ? (size_t)len - (i->rtx ? SLOT_OSN : 0) : clear_len;
-        *d = (struct draft){i, dst, (uint16_t)len, (uint16_t)clear_len};
-    }
-    return len;
-}
-
-/* Writes the headers of the first packets, as many as a train may have; how many. Those too large
- * are dropped. */
-static size_t draft(struct out_queue *q, struct out_item *i)
-{
-    size_t n = 0, used = 0;
-    for (; i && n < TRAIN_PACKETS; i = i->next) {
-        int len = write_header(i, &q->draft[n], q->headers + used);
-        size_t payload = i->packet ? slot_payload_len(i->slot, i->packet) : 0;
-        if (len < 0 || (size_t)len + payload > OUT_DATAGRAM - SRTP_MAX_TAG) {
-            q->counts.too_large++;
-            continue;
-        }
-        q->len[n++] = (uint16_t)((size_t)len + payload);
-        used += (size_t)len;
-    }
-    q->behind = i;
-    return n;
-}
-
-/* Writes them as trains, and gives them back. */
-static void send_items(struct out_queue *q, struct transport *t, struct out_item *first)
-{
-    struct train train;
-    while (first) {
-        size_t n = draft(q, first);
-        for (size_t at = 0; at < n; at += train.packets) {
-            train_plan(&train, q->len + at, q->trains ? n - at : 1, srtp_writer_tag_len(t->writer));
-            write_train(q, t, at, &train);
-        }
-        struct out_item *behind = q->behind;
-        release_all(q, first, behind);
-        first = behind;
-    }
-}
-
 /* ---- pacing ---- */
 
 static void activate(struct out_queue *q, struct out_pace *p, int64_t due_us)
@@ -351,7 +132,7 @@ static void send_released(struct out_queue *q, struct out_pace *p, size_t held,
                           struct out_item *first)
 {
     q->held += out_pace_held(p) - held;
-    send_items(q, p->transport, first);
+    out_queue_write(q, p->transport, first);
 }
 
 /* The pacer didn't let these pass. */
@@ -376,7 +157,7 @@ static void send_peer(struct out_queue *q, struct transport *t)
     t->out.ready = false;
     t->out.bytes = 0;
     if (pass) {
-        send_items(q, t, first);
+        out_queue_write(q, t, first);
     } else {
         hold_back(q, p, first);
     }
@@ -414,7 +195,7 @@ static void send_probe(struct out_queue *q, struct out_pace *p, const struct pro
     }
     q->counts.probes += list.n;
     pacer_sent(&p->pacer, list.n * size, q->now_us);
-    send_items(q, p->transport, list.first);
+    out_queue_write(q, p->transport, list.first);
 }
 
 static void serve(struct out_queue *q, struct out_pace *p)
@@ -531,7 +312,7 @@ void out_queue_flush(struct out_queue *q, int64_t now_us)
     serve_paced(q, q->now_us);
     ripen(q, now_us);
     send_ready(q);
-    send_messages(q);
+    out_queue_send(q);
 }
 
 void out_queue_flush_all(struct out_queue *q)
@@ -539,7 +320,7 @@ void out_queue_flush_all(struct out_queue *q)
     q->due_us = INT64_MIN;
     ripen(q, INT64_MAX);
     send_ready(q);
-    send_messages(q);
+    out_queue_send(q);
 }
 
 void out_queue_forget(struct out_queue *q, struct transport *t)
@@ -547,7 +328,7 @@ void out_queue_forget(struct out_queue *q, struct transport *t)
     struct out_pace *p = t->out.pace;
     if (p && p->active) {
         q->held -= out_pace_held(p);
-        release_all(q, out_pace_drop(p), NULL);
+        out_queue_release(q, out_pace_drop(p), NULL);
         deactivate(q, p);
     }
     if (!t->out.first) {
@@ -558,7 +339,7 @@ void out_queue_forget(struct out_queue *q, struct transport *t)
     } else {
         unwait(q, t);
     }
-    release_all(q, t->out.first, NULL);
+    out_queue_release(q, t->out.first, NULL);
     t->out = (struct out_peer){.pace = p};
 }
 
