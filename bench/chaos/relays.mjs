@@ -149,7 +149,7 @@ export class MediaRelay {
     divert(sdp) {
         let first = true;
         return sdp.replace(/a=candidate:.*\r?\n/g, (line) => {
-            if (!first && !line.includes(` 127.0.0.1 ${this.serverPort} `)) return '';
+            if (/ tcp /i.test(line) || (!first && !line.includes(` 127.0.0.1 ${this.serverPort} `))) return '';
             first = false;
             return line.replace(/(udp \d+) \S+ \d+/i, `$1 127.0.0.1 ${this.port}`);
         });

@@ -57,7 +57,7 @@ export class LossyRelay {
     divert(sdp) {
         let first = true;
         return sdp.replace(/a=candidate:.*\r?\n/g, (line) => {
-            if (!/ 127\.0\.0\.1 /.test(line) && !first) return '';
+            if (/ tcp /i.test(line) || (!/ 127\.0\.0\.1 /.test(line) && !first)) return ''; // no way around by TCP
             first = false;
             return line.replace(/(udp \d+) \S+ \d+/i, `$1 127.0.0.1 ${this.port}`);
         });
