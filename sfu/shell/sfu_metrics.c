@@ -99,8 +99,9 @@ static struct metric table[SFU_METRICS] = {
                               "Packets lost on the way from publishers or to subscribers"),
     [SFU_LAYER_SWITCHES] =
         COUNTER("sotto_sfu_layer_switches_total", NULL, "Changes of the layer that a slot gets"),
-    [SFU_FREEZES] = COUNTER("sotto_sfu_freezes_total", NULL,
-                            "Gaps between frames that publishers or slots had, as viewers see them"),
+    [SFU_FREEZES] =
+        COUNTER("sotto_sfu_freezes_total", NULL,
+                "Gaps between frames that publishers or slots had, as viewers see them"),
     [SFU_PAUSES] =
         COUNTER("sotto_sfu_slot_pauses_total", NULL, "Pauses of slots for lack of bandwidth"),
     [SFU_CAPTURED_PACKETS] =
