@@ -48,7 +48,7 @@ test('two watch what one publishes; ICE restarts on both sides; DELETE ends each
 
     assert.equal(await viewers[0].remove(), 200);
     await show.left(others[1]);
-    await until('its connection is ended', async () => (await viewers[0].ice()).state !== 'connected');
+    await until('its connection is ended, with a word', async () => (await viewers[0].ice()).dtls === 'closed');
     assert.equal(await viewers[0].remove(), 404);
     await viewers[1].decodes();
     assert.equal(await sender.remove(), 200);

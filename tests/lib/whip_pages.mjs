@@ -94,7 +94,7 @@ function pageCode() {
     bare.ice = async () => {
         const stats = await bare.pc.getStats();
         const transport = [...stats.values()].find((r) => r.type === 'transport');
-        return { state: bare.pc.connectionState, local: transport?.iceLocalUsernameFragment, remote: transport?.iceRemoteUsernameFragment };
+        return { state: bare.pc.connectionState, dtls: transport?.dtlsState, local: transport?.iceLocalUsernameFragment, remote: transport?.iceRemoteUsernameFragment };
     };
     /** The mean colours of seven columns in the upper half of what is shown. */
     const bars = (video) => {
