@@ -126,11 +126,12 @@ static void write_layers(struct writer *w, const struct relay_description *d)
     for (size_t i = 0; i < d->n_layers; i++) {
         const struct relay_layer *l = &d->layer[i];
         writer_u8(w, l->live ? FLAG_LIVE : 0);
-        writer_u32(w, l->ssrc);
         writer_u16(w, l->width);
         writer_u16(w, l->height);
-        writer_u32(w, l->bps);
-        writer_u8(w, l->fps);
+        for (size_t tid = 0; tid < RELAY_MAX_TEMPORAL; tid++) {
+            writer_u32(w, l->bps[tid]);
+            writer_u8(w, l->fps[tid]);
+        }
     }
 }
 
@@ -143,11 +144,12 @@ static int read_layers(struct cursor *c, struct relay_description *d)
     for (size_t i = 0; i < d->n_layers; i++) {
         struct relay_layer *l = &d->layer[i];
         l->live = cursor_u8(c) & FLAG_LIVE;
-        l->ssrc = cursor_u32(c);
         l->width = cursor_u16(c);
         l->height = cursor_u16(c);
-        l->bps = cursor_u32(c);
-        l->fps = cursor_u8(c);
+        for (size_t tid = 0; tid < RELAY_MAX_TEMPORAL; tid++) {
+            l->bps[tid] = cursor_u32(c);
+            l->fps[tid] = cursor_u8(c);
+        }
     }
     return OK;
 }
@@ -195,8 +197,9 @@ static int read_announce(struct cursor *c, struct relay_frame *f)
 
 static bool same_layer(const struct relay_layer *a, const struct relay_layer *b, bool measured)
 {
-    return a->ssrc == b->ssrc && a->width == b->width && a->height == b->height &&
-           a->live == b->live && (!measured || (a->bps == b->bps && a->fps == b->fps));
+    bool same = a->width == b->width && a->height == b->height && a->live == b->live;
+    return same && (!measured || (memcmp(a->bps, b->bps, sizeof a->bps) == 0 &&
+                                  memcmp(a->fps, b->fps, sizeof a->fps) == 0));
 }
 
 bool relay_description_same(const struct relay_description *a, const struct relay_description *b,

@@ -20,12 +20,13 @@
 #include "lib/proto/rtcp.h"
 #include "lib/proto/rtp.h"
 
-#define RELAY_MAX_FRAME   1600 /* bytes of one frame, its payload included */
-#define RELAY_PACKET_HEAD 6    /* bytes in front of the RTP packet of a packet frame */
-#define RELAY_MAX_SEQS    64
-#define RELAY_MAX_LEVELS  64
-#define RELAY_MAX_CODECS  8
-#define RELAY_MAX_LAYERS  3 /* streams of simulcast */
+#define RELAY_MAX_FRAME    1600 /* bytes of one frame, its payload included */
+#define RELAY_PACKET_HEAD  6    /* bytes in front of the RTP packet of a packet frame */
+#define RELAY_MAX_SEQS     64
+#define RELAY_MAX_LEVELS   64
+#define RELAY_MAX_CODECS   8
+#define RELAY_MAX_LAYERS   3 /* streams of simulcast */
+#define RELAY_MAX_TEMPORAL 3
 
 enum relay_frame_type {
     RELAY_ANNOUNCE = 1, /* room, participant, description */
@@ -48,13 +49,13 @@ struct relay_level {
     bool voice;
 };
 
-/* A stream of a track: one of simulcast, the smallest first, or the only one. */
+/* A stream of a track: one of simulcast, in the order that its publisher offered, or the only one.
+ * What is measured is told for those who don't get it and are to choose. */
 struct relay_layer {
-    uint32_t ssrc;
-    uint32_t bps;           /* as measured lately; 0: not known */
-    uint16_t width, height; /* 0: not known */
-    uint8_t fps;            /* 0: not known */
-    bool live;              /* packets come */
+    bool live;                        /* packets come */
+    uint16_t width, height;           /* 0: not known */
+    uint32_t bps[RELAY_MAX_TEMPORAL]; /* of each temporal layer alone; 0: not known */
+    uint8_t fps[RELAY_MAX_TEMPORAL];  /* of those up to it; 0: not known */
 };
 
 struct relay_codec {

@@ -270,13 +270,13 @@ static int unwrap_rtx(struct packet *k, const struct track_stream *s, uint8_t me
 }
 
 /* Of a track's media: its SSRC may be another than before. */
-static void note_ssrc(struct track *t, uint8_t at, uint32_t ssrc)
+static void note_ssrc(struct track *t, uint8_t at, const struct rtp_header *h)
 {
     struct track_stream *s = &t->stream[at];
     if (!s->stats.started) {
-        s->stats.ssrc = ssrc;
-    } else if (s->stats.ssrc != ssrc) {
-        track_restart_stream(t, at, ssrc);
+        s->stats.ssrc = h->ssrc;
+    } else if (s->stats.ssrc != h->ssrc) {
+        track_restart_stream(t, at, h->ssrc, h->seq);
     }
 }
 
@@ -299,7 +299,7 @@ struct track *publisher_find(struct publisher *p, struct packet *k, enum publish
     }
     k->stream = s->at;
     if (!s->rtx) {
-        note_ssrc(s->track, s->at, k->header.ssrc);
+        note_ssrc(s->track, s->at, &k->header);
         return rtx ? NULL : s->track;
     }
     struct track_stream *of = &s->track->stream[s->at];

@@ -168,13 +168,31 @@ int relay_input(struct relay *r, uint32_t link, const struct relay_frame *f, int
     return ERR_UNSUPPORTED;
 }
 
-struct track *relay_track(const struct relay *r, uint32_t link, uint32_t number)
+/* The publisher's SSRC tells that he began anew with his numbers. */
+static void note_ssrc(struct track *t, uint8_t layer, const struct rtp_header *h)
+{
+    struct track_stream *s = &t->stream[layer];
+    if (!s->stats.started) {
+        s->stats.ssrc = h->ssrc;
+    } else if (s->stats.ssrc != h->ssrc) {
+        track_restart_stream(t, layer, h->ssrc, h->seq);
+    }
+}
+
+struct track *relay_packet(const struct relay *r, uint32_t link, uint32_t number, uint8_t layer,
+                           struct packet *k)
 {
     struct relay_remote *remote = NULL;
     if (relay_is_open(r, link)) {
         HASH_FIND(hh, r->link[link].remotes, &number, sizeof number, remote);
     }
-    return remote && remote->from->publisher ? remote->track : NULL;
+    struct track *t = remote && remote->from->publisher ? remote->track : NULL;
+    if (!t || layer >= t->n_streams) {
+        return NULL;
+    }
+    k->stream = layer;
+    note_ssrc(t, layer, &k->header);
+    return t;
 }
 
 /* ---- time ---- */

@@ -1,9 +1,10 @@
 /* The relay: a room that two routers share. Over a link each side announces the tracks that it has
  * (of its own publishers, and of those that other links brought, never those of the link itself);
  * on the other side they appear as publishers of the same participant number. A track's packets
- * pass a link once, and only while somebody beyond it is subscribed; keyframes and lost packets are
- * asked for upstream. Sound that nobody beyond listens to is told by its level, so that speakers
- * are ranked alike everywhere. Links of a room form a star around its home.
+ * pass a link once, of simulcast those streams that somebody beyond it is to get, and only while
+ * there is such a one; keyframes and lost packets are asked for upstream. Sound that nobody beyond
+ * listens to is told by its level, so that speakers are ranked alike everywhere. Links of a room
+ * form a star around its home.
  *
  * Pure: frames (lib/proto/relay_frame.h) come in as structs and leave by a handler, packets are the
  * shell's to carry. A link loses frames or not: everything but packets is told anew each second and
@@ -52,12 +53,14 @@ bool relay_has_rooms(const struct relay *r);
 /* One frame came. ERR_NOT_FOUND: a track or room that this side doesn't know (any more, or yet);
  * ERR_CONFLICT: the participant has a publisher here; ERR_LIMIT, ERR_NOMEM; nothing to be done but
  * to count it. A nack's packets are put into resend (at most cap, borrowed until the next call) and
- * their number into *n_resend: they are to be sent as packet frames of f->track. Packet frames go
- * by relay_track instead. */
+ * their number into *n_resend: they are to be sent as packet frames of f->track and f->layer.
+ * Packet frames go by relay_packet instead. */
 int relay_input(struct relay *r, uint32_t link, const struct relay_frame *f, int64_t now_us,
                 int64_t wall_us, struct packet **resend, size_t cap, size_t *n_resend);
-/* The track that packets of that number are of, to be given to router_track_packet; NULL: drop. */
-struct track *relay_track(const struct relay *r, uint32_t link, uint32_t number);
+/* Whose a packet of that number and layer is (its header parsed): sets k->stream, and tells the
+ * track to give it to by router_track_packet; NULL: drop. */
+struct track *relay_packet(const struct relay *r, uint32_t link, uint32_t number, uint8_t layer,
+                           struct packet *k);
 
 /* What is to be sent on a link; the frame is the handler's during the call. It must not call the
  * relay. */

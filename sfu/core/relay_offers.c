@@ -23,12 +23,18 @@ static struct track *track_of(const struct relay *r, const struct relay_offer *o
     return NULL;
 }
 
+/* layers: bits of the streams that are wanted over that link. */
 static void set_wanted(struct track *t, uint32_t link, uint8_t layers)
 {
-    if (t && layers) {
-        t->relays |= UINT64_C(1) << link;
-    } else if (t) {
-        t->relays &= ~(UINT64_C(1) << link);
+    uint64_t bit = UINT64_C(1) << link;
+    if (!t) {
+        return;
+    }
+    t->relays = 0;
+    for (uint8_t i = 0; i < t->n_streams; i++) {
+        struct track_stream *s = &t->stream[i];
+        s->relays = layers >> i & 1 ? s->relays | bit : s->relays & ~bit;
+        t->relays |= s->relays;
     }
 }
 
@@ -62,8 +68,10 @@ int relay_offers_demand(struct relay *r, uint32_t link, const struct relay_frame
     o->layers = f->layers;
     o->wanted_us = now_us;
     set_wanted(t, link, f->layers);
-    if (f->layers & f->keyframes) {
-        track_request_keyframe(t, now_us);
+    for (uint8_t i = 0; t->sdp.kind == SDP_VIDEO && i < t->n_streams; i++) {
+        if (f->layers & f->keyframes & 1u << i) {
+            pli_request(&t->stream[i].pli, now_us);
+        }
     }
     return OK;
 }
@@ -73,11 +81,12 @@ int relay_offers_nack(struct relay *r, uint32_t link, const struct relay_frame *
 {
     const struct relay_offer *o = find_offer(&r->link[link], f->track);
     const struct track *t = o && o->layers ? track_of(r, o) : NULL;
-    if (!t) {
+    if (!t || f->layer >= t->n_streams) {
         return ERR_NOT_FOUND;
     }
-    for (size_t i = 0; t->stream[0].cache && i < f->n_seqs && *n_resend < cap; i++) {
-        struct packet *k = rtx_cache_get_seq(t->stream[0].cache, f->seq[i], now_us);
+    struct rtx_cache *cache = t->stream[f->layer].cache;
+    for (size_t i = 0; cache && i < f->n_seqs && *n_resend < cap; i++) {
+        struct packet *k = rtx_cache_get_seq(cache, f->seq[i], now_us);
         if (k) {
             resend[(*n_resend)++] = k;
         }
@@ -104,21 +113,33 @@ static void describe_codecs(struct relay_description *d, const struct sdp_track 
     }
 }
 
-static struct relay_description describe(const struct track *t)
+/* Of audio there is nothing to be chosen. */
+static void describe_layer(struct relay_layer *l, const struct track *t, uint8_t i)
 {
-    struct relay_description d = {.video = t->sdp.kind == SDP_VIDEO,
-                                  .nack = t->sdp.nack,
-                                  .source = (uint8_t)t->sdp.source,
-                                  .clock_rate = t->sdp.clock_rate,
-                                  .n_layers = 1,
-                                  .ext = t->publisher->ext};
-    describe_codecs(&d, &t->sdp);
-    d.layer[0] = (struct relay_layer){.ssrc = t->stream[0].stats.ssrc ? t->stream[0].stats.ssrc
-                                                                      : t->sdp.ssrc,
-                                      .width = t->width,
-                                      .height = t->height,
-                                      .live = t->live};
-    return d;
+    const struct track_stream *s = &t->stream[i];
+    bool video = t->sdp.kind == SDP_VIDEO, alone = t->n_streams == 1;
+    l->live = t->live && (alone || t->layers.stream[t->rank[i]].live);
+    l->width = s->width;
+    l->height = s->height;
+    for (uint8_t tid = 0; video && tid < RELAY_MAX_TEMPORAL; tid++) {
+        uint32_t below = tid ? meter_bps(&s->meter, METER_SPATIAL - 1, (uint8_t)(tid - 1)) : 0;
+        l->bps[tid] = meter_bps(&s->meter, METER_SPATIAL - 1, tid) - below;
+        l->fps[tid] = s->meter.fps[tid];
+    }
+}
+
+static void describe(struct relay_description *d, const struct track *t)
+{
+    *d = (struct relay_description){.video = t->sdp.kind == SDP_VIDEO,
+                                    .nack = t->sdp.nack,
+                                    .source = (uint8_t)t->sdp.source,
+                                    .clock_rate = t->sdp.clock_rate,
+                                    .n_layers = t->n_streams,
+                                    .ext = t->publisher->ext};
+    describe_codecs(d, &t->sdp);
+    for (uint8_t i = 0; i < t->n_streams; i++) {
+        describe_layer(&d->layer[i], t, i);
+    }
 }
 
 static struct relay_offer *add_offer(struct relay *r, uint32_t link, const struct id *room,
@@ -137,7 +158,8 @@ static struct relay_offer *add_offer(struct relay *r, uint32_t link, const struc
 
 static void announce(struct relay_offer *o, const struct track *t, const struct relay_out *out)
 {
-    struct relay_description is = describe(t);
+    struct relay_description is;
+    describe(&is, t);
     if (relay_description_same(&is, &o->told, false) &&
         out->now_us - o->told_us < RELAY_REFRESH_US) {
         return;
@@ -152,15 +174,18 @@ static void announce(struct relay_offer *o, const struct track *t, const struct 
     out->send(out->arg, out->link, &f);
 }
 
-static void tell_report(struct relay_offer *o, const struct track *t, const struct relay_out *out)
+static void tell_reports(struct relay_offer *o, const struct track *t, const struct relay_out *out)
 {
-    if (o->layers && t->stream[0].sr.known && t->stream[0].sr.ntp != o->ntp[0]) {
-        struct relay_frame f = {
-            .type = RELAY_REPORT,
-            .track = o->number,
-            .info = {.ntp = t->stream[0].sr.ntp, .rtp_ts = t->stream[0].sr.rtp_ts}};
-        o->ntp[0] = t->stream[0].sr.ntp;
-        out->send(out->arg, out->link, &f);
+    for (uint8_t i = 0; i < t->n_streams; i++) {
+        const struct sr_source *sr = &t->stream[i].sr;
+        if (o->layers >> i & 1 && sr->known && sr->ntp != o->ntp[i]) {
+            struct relay_frame f = {.type = RELAY_REPORT,
+                                    .track = o->number,
+                                    .layer = i,
+                                    .info = {.ntp = sr->ntp, .rtp_ts = sr->rtp_ts}};
+            o->ntp[i] = sr->ntp;
+            out->send(out->arg, out->link, &f);
+        }
     }
 }
 
@@ -202,7 +227,7 @@ static void scan_track(struct relay *r, const struct id *room, struct track *t,
         set_wanted(t, out->link, 0);
     }
     announce(o, t, out);
-    tell_report(o, t, out);
+    tell_reports(o, t, out);
     tell_level(o, t, levels, out);
 }
 

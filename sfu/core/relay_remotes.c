@@ -6,6 +6,7 @@
 
 #include "lib/base/err.h"
 #include "sfu/core/relay_private.h"
+#include "sfu/core/track_private.h"
 
 static struct relay_remote *find_remote(const struct relay_link *l, uint32_t number)
 {
@@ -38,7 +39,7 @@ static void describe(struct sdp_track *t, const struct relay_remote *remote)
                             .nack = is->nack,
                             .pli = is->video,
                             .ext = is->ext,
-                            .ssrc = is->layer[0].ssrc};
+                            .n_layers = is->n_layers > 1 ? is->n_layers : 0};
     for (size_t i = 0; i < is->n_codecs && is->codec[i].codec != CODEC_NONE; i++) {
         t->codec[t->n_codecs++] = (struct sdp_agreed){.codec = (enum codec)is->codec[i].codec,
                                                       .pt = is->codec[i].pt,
@@ -170,35 +171,97 @@ static struct relay_remote *add_remote(struct relay *r, uint32_t link, const str
     return remote;
 }
 
-/* What packets would tell, as long as there are none. */
+/* ---- what packets would tell, as long as there are none ---- */
+
+static bool is_carried(const struct relay_remote *remote, uint8_t layer)
+{
+    return remote->told_layers >> layer & 1;
+}
+
+static void take_measures(struct meter *m, const struct relay_layer *is)
+{
+    m->n_spatial = m->n_spatial ? m->n_spatial : 1;
+    for (uint8_t tid = 0; tid < RELAY_MAX_TEMPORAL && is->bps[tid]; tid++) {
+        m->bps[0][tid] = is->bps[tid];
+        m->fps[tid] = is->fps[tid];
+        m->silent[0][tid] = 0;
+        m->n_temporal = tid < m->n_temporal ? m->n_temporal : (uint8_t)(tid + 1);
+    }
+}
+
+/* Its size decides about its rank among the others; slots choose it by what it costs. */
+static void take_layer(struct track *t, uint8_t i, const struct relay_layer *is)
+{
+    struct track_stream *s = &t->stream[i];
+    if (is->width && (is->width != s->width || is->height != s->height)) {
+        track_resize(t, s, is->width, is->height);
+    }
+    if (t->sdp.kind == SDP_VIDEO) {
+        take_measures(&s->meter, is);
+    }
+}
+
+static void take_layers(const struct relay_remote *remote, struct track *t)
+{
+    for (uint8_t i = 0; i < t->n_streams && i < remote->is.n_layers; i++) {
+        if (!is_carried(remote, i)) {
+            take_layer(t, i, &remote->is.layer[i]);
+        }
+    }
+}
+
+/* The selector takes a stream that is behind the others for one that has fallen silent: it sees
+ * only those that pass the link. The other side sees them all. */
+static void tell_selector(const struct relay_remote *remote, struct track *t, int64_t now_us)
+{
+    for (uint8_t i = 0; t->n_streams > 1 && i < t->n_streams && i < remote->is.n_layers; i++) {
+        struct layers_stream *s = &t->layers.stream[t->rank[i]];
+        bool live = remote->is.layer[i].live;
+        if (!is_carried(remote, i) || !live) {
+            s->live = live;
+            s->seen |= live;
+            s->last_us = now_us;
+            s->others = 0;
+        }
+    }
+}
+
+static bool is_live(const struct relay_description *d)
+{
+    bool live = false;
+    for (size_t i = 0; i < d->n_layers; i++) {
+        live |= d->layer[i].live;
+    }
+    return live;
+}
+
 static void take_state(struct relay *r, const struct relay_remote *remote, int64_t now_us)
 {
     struct track *t = track_of(remote);
-    const struct relay_layer *is = &remote->is.layer[0];
-    if (!t || remote->told_layers) {
+    if (!t) {
         return;
     }
-    bool changed = t->live != is->live || t->width != is->width || t->height != is->height;
-    t->live = is->live;
-    t->last_us = is->live ? now_us : t->last_us;
-    t->width = is->width;
-    t->height = is->height;
+    bool live = t->live;
+    uint16_t width = t->width, height = t->height;
+    take_layers(remote, t);
+    if (!remote->told_layers) {
+        t->live = is_live(&remote->is);
+        t->last_us = t->live ? now_us : t->last_us;
+    }
+    bool changed = t->live != live || t->width != width || t->height != height;
     struct room *room = router_room(r->router, &remote->from->key.room);
     if (changed && t->sdp.kind == SDP_VIDEO && room) {
         room->reassign = true;
     }
 }
 
+/* ---- tracks that come and change ---- */
+
 /* Whether the track is to be made anew, or for the first time. */
 static bool needs_rebuild(const struct relay_remote *remote, const struct relay_description *to)
 {
     struct relay_description stays = *to; /* but for what goes into the track by itself */
-    for (size_t i = 0; i < stays.n_layers; i++) {
-        const struct relay_layer *l = &remote->is.layer[i];
-        stays.layer[i].width = l->width;
-        stays.layer[i].height = l->height;
-        stays.layer[i].live = l->live;
-    }
+    memcpy(stays.layer, remote->is.layer, sizeof stays.layer);
     return !track_of(remote) || !relay_description_same(&remote->is, &stays, false);
 }
 
@@ -260,45 +323,80 @@ int relay_remotes_report(struct relay *r, uint32_t link, const struct relay_fram
                          int64_t wall_us)
 {
     struct track *t = track_of(find_remote(&r->link[link], f->track));
-    if (!t) {
+    if (!t || f->layer >= t->n_streams) {
         return ERR_NOT_FOUND;
     }
-    sr_input(&t->stream[0].sr, &t->publisher->clock, &f->info, wall_us);
+    sr_input(&t->stream[f->layer].sr, &t->publisher->clock, &f->info, wall_us);
     return OK;
 }
 
 /* ---- what is asked of the other side ---- */
 
+static uint8_t wanted_layers(const struct track *t)
+{
+    uint8_t layers = 0;
+    for (uint8_t i = 0; t && i < t->n_streams; i++) {
+        layers |= (uint8_t)(track_is_watched(t, i) << i);
+    }
+    return layers;
+}
+
+static uint8_t wanted_keyframes(struct track *t, uint8_t layers, int64_t now_us)
+{
+    uint8_t keyframes = 0;
+    for (uint8_t i = 0; layers >> i && t->sdp.kind == SDP_VIDEO; i++) {
+        if (layers >> i & 1 && pli_poll(&t->stream[i].pli, now_us)) {
+            keyframes |= (uint8_t)(1u << i);
+        }
+    }
+    return keyframes;
+}
+
+/* What passed while nobody wanted it is no gap. */
+static void forget_gaps(struct track *t, uint8_t layers)
+{
+    for (uint8_t i = 0; layers >> i; i++) {
+        if (layers >> i & 1) {
+            struct nack *n = &t->stream[i].nack;
+            n->started = n->keyframe_wanted = false;
+            n->n = 0;
+        }
+    }
+}
+
 static void demand(struct relay_remote *remote, struct track *t, const struct relay_out *out)
 {
-    uint8_t layers = t && (t->feeds || t->relays) ? 1 : 0;
-    uint8_t keyframes =
-        layers && t->sdp.kind == SDP_VIDEO && pli_poll(&t->stream[0].pli, out->now_us);
+    uint8_t layers = wanted_layers(t);
+    uint8_t keyframes = layers ? wanted_keyframes(t, layers, out->now_us) : 0;
     bool due = layers && out->now_us - remote->told_us >= RELAY_REFRESH_US;
     if (layers == remote->told_layers && !keyframes && !due) {
         return;
     }
     struct relay_frame f = {
         .type = RELAY_DEMAND, .track = remote->number, .layers = layers, .keyframes = keyframes};
+    if (t) {
+        forget_gaps(t, layers & (uint8_t)~remote->told_layers);
+    }
     remote->told_layers = layers;
     remote->told_us = out->now_us;
     out->send(out->arg, out->link, &f);
 }
 
-static void ask_again(const struct relay_remote *remote, struct track *t,
+static void ask_again(const struct relay_remote *remote, struct track *t, uint8_t layer,
                       const struct relay_out *out)
 {
-    struct relay_frame f = {.type = RELAY_NACK, .track = remote->number};
-    if (!t->sdp.nack || !remote->told_layers) {
+    struct track_stream *s = &t->stream[layer];
+    struct relay_frame f = {.type = RELAY_NACK, .track = remote->number, .layer = layer};
+    if (!t->sdp.nack || !is_carried(remote, layer)) {
         return;
     }
-    f.n_seqs = nack_poll(&t->stream[0].nack, f.seq, RELAY_MAX_SEQS, out->now_us, 0);
+    f.n_seqs = nack_poll(&s->nack, f.seq, RELAY_MAX_SEQS, out->now_us, 0);
     if (f.n_seqs > 0) {
         out->send(out->arg, out->link, &f);
     }
-    if (t->stream[0].nack.keyframe_wanted) {
-        t->stream[0].nack.keyframe_wanted = false;
-        track_request_keyframe(t, out->now_us);
+    if (s->nack.keyframe_wanted) {
+        s->nack.keyframe_wanted = false;
+        pli_request(&s->pli, out->now_us);
     }
 }
 
@@ -307,9 +405,12 @@ void relay_remotes_poll(struct relay *r, const struct relay_out *out)
     struct relay_remote *remote;
     for (remote = r->link[out->link].remotes; remote; remote = remote->hh.next) {
         struct track *t = track_of(remote);
-        demand(remote, t, out);
         if (t) {
-            ask_again(remote, t, out);
+            tell_selector(remote, t, out->now_us);
+        }
+        demand(remote, t, out);
+        for (uint8_t i = 0; t && i < t->n_streams; i++) {
+            ask_again(remote, t, i, out);
         }
     }
 }

@@ -371,7 +371,7 @@ const struct forward *router_track_packet(struct router *r, struct track *t, str
     bool live_before = t->live;
     *n = 0;
     track_input(t, k, retransmitted, &p);
-    r->relays = p.verdict == TRACK_DROP ? 0 : t->relays;
+    r->relays = p.verdict == TRACK_DROP ? 0 : t->stream[k->stream].relays;
     if (p.verdict == TRACK_PADDING) {
         close_up(t, &p);
     } else if (p.verdict == TRACK_FORWARD) {

@@ -100,11 +100,12 @@ static void restart_feeds(struct track *t)
     }
 }
 
-void track_restart_stream(struct track *t, uint8_t stream, uint32_t ssrc)
+void track_restart_stream(struct track *t, uint8_t stream, uint32_t ssrc, uint16_t seq)
 {
     struct track_stream *s = &t->stream[stream];
     uint32_t clock_rate = s->stats.clock_rate;
-    s->unwrap.highest = ((s->unwrap.highest >> 16) + 2) << 16; /* never behind what was sent */
+    /* Never behind what was sent, and right before what comes. */
+    s->unwrap.highest = (((s->unwrap.highest >> 16) + 2) * 65536 + seq) - 1;
     rtp_stats_init(&s->stats, ssrc, clock_rate);
     s->sr = (struct sr_source){0};
     if (s->dd) {
@@ -250,8 +251,8 @@ void track_request_keyframe(struct track *t, int64_t now_us)
 bool track_is_watched(const struct track *t, uint8_t stream)
 {
     const struct slot *slot;
-    if (t->n_streams == 1 || t->relays) {
-        return t->feeds || t->relays;
+    if (t->n_streams == 1 || t->stream[stream].relays) {
+        return t->feeds || t->stream[stream].relays;
     }
     DL_FOREACH(t->feeds, slot)
     {

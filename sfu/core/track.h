@@ -52,6 +52,7 @@ struct track_stream {
     struct frame_hold hold;               /* of video: whether its frames come in bursts */
     struct meter meter;                   /* of video */
     struct counters counters;             /* read by track_counters, which fills in the rest */
+    uint64_t relays;                      /* bit i: relay link i wants it */
     struct nack nack;
 };
 
@@ -64,7 +65,7 @@ struct track {
     int64_t last_us;        /* when the last one came; 0: none yet */
     uint16_t width, height; /* of the largest stream's last keyframe; 0: not known */
     struct slot *feeds;     /* utlist of the slots that this track feeds */
-    uint64_t relays;        /* bit i: relay link i wants it */
+    uint64_t relays;        /* bit i: relay link i wants any of its streams */
     struct track_heard heard;
     struct layers_track layers; /* by rank */
     /* Streams by size, the smallest first: the layer selector counts so. As offered at first; by
@@ -114,8 +115,9 @@ static inline const struct sdp_agreed *track_agreed(const struct track *t, uint8
 /* A packet with parsed header and its `stream` set, RTX already unwrapped: what is to be known of
  * it is found and put into k and *out; video is kept for retransmission. */
 void track_input(struct track *t, struct packet *k, bool retransmitted, struct track_packet *out);
-/* Its SSRC is another than before: numbers go on behind the former's, slots begin anew. */
-void track_restart_stream(struct track *t, uint8_t stream, uint32_t ssrc);
+/* Its SSRC is another than before, and seq its first number: those that we know it by go on behind
+ * the former's, slots begin anew. */
+void track_restart_stream(struct track *t, uint8_t stream, uint32_t ssrc, uint16_t seq);
 /* Works out what layers measured, lets old packets go, calls off `live` of video when nothing came
  * for TRACK_SILENT_US. True when live changed. */
 bool track_tick(struct track *t, int64_t now_us);

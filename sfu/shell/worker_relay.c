@@ -159,7 +159,7 @@ void worker_relay_packet(struct worker *w, const struct track *t, struct packet 
     uint64_t links = w->relay ? router_relays(w->router) : 0;
     enum relay_class class = t->sdp.kind == SDP_VIDEO ? RELAY_CLASS_VIDEO : RELAY_CLASS_AUDIO;
     while (links) {
-        put_packet(w, (uint32_t)__builtin_ctzll(links), t->source, 0, class, k);
+        put_packet(w, (uint32_t)__builtin_ctzll(links), t->source, k->stream, class, k);
         links &= links - 1;
     }
 }
@@ -183,19 +183,20 @@ static void take_packet(struct worker *w, uint32_t link, uint32_t number, uint8_
                         struct packet *k)
 {
     size_t n;
-    (void)layer;
-    struct track *t = relay_track(w->relay->relay, link, number);
     k->start = (uint16_t)(k->start + RELAY_PACKET_HEAD);
     k->len = (uint16_t)(k->len - RELAY_PACKET_HEAD);
     k->arrival_us = w->now_us;
+    if (rtp_parse(&k->header, packet_data(k), k->len)) {
+        worker_count(w, SFU_DROP_MALFORMED, 1);
+        return;
+    }
+    struct track *t = relay_packet(w->relay->relay, link, number, layer, k);
     if (!t) {
         worker_count(w, SFU_DROP_UNKNOWN_SSRC, 1); /* no longer, or not yet */
-    } else if (rtp_parse(&k->header, packet_data(k), k->len)) {
-        worker_count(w, SFU_DROP_MALFORMED, 1);
-    } else {
-        const struct forward *f = router_track_packet(w->router, t, k, false, &n);
-        worker_forward(w, t, k, f, n);
+        return;
     }
+    const struct forward *f = router_track_packet(w->router, t, k, false, &n);
+    worker_forward(w, t, k, f, n);
 }
 
 /* What waits to be sent refers to slots and packets, never to tracks: these may come and go. */

@@ -39,18 +39,20 @@ static void people(struct router *r)
 static void take_packet(struct router *r, struct relay *relay, const struct relay_frame *f,
                         int64_t now_us)
 {
-    struct track *t = relay_track(relay, 0, f->track);
-    struct packet *k = t && f->payload_len <= PACKET_CAP ? router_alloc(r) : NULL;
+    struct packet *k = f->payload_len <= PACKET_CAP ? router_alloc(r) : NULL;
     size_t n;
-    if (k) {
-        memcpy(packet_data(k), f->payload, f->payload_len);
-        k->len = (uint16_t)f->payload_len;
-        k->arrival_us = now_us;
-        if (rtp_parse(&k->header, packet_data(k), k->len) == OK) {
-            (void)router_track_packet(r, t, k, false, &n);
-        }
-        packet_unref(k);
+    if (!k) {
+        return;
     }
+    memcpy(packet_data(k), f->payload, f->payload_len);
+    k->len = (uint16_t)f->payload_len;
+    k->arrival_us = now_us;
+    bool good = rtp_parse(&k->header, packet_data(k), k->len) == OK;
+    struct track *t = good ? relay_packet(relay, 0, f->track, f->layer, k) : NULL;
+    if (t) {
+        (void)router_track_packet(r, t, k, false, &n);
+    }
+    packet_unref(k);
 }
 
 static void take(struct router *r, struct relay *relay, const uint8_t *data, size_t len,

@@ -36,21 +36,20 @@ static void there_and_back(const struct relay_frame *f, struct relay_frame *out)
 
 static struct relay_frame announce(void)
 {
-    struct relay_frame f = {
-        .type = RELAY_ANNOUNCE,
-        .track = 0xfedcba98,
-        .room = {ROOM},
-        .participant = 65535,
-        .description = {.video = true,
-                        .nack = true,
-                        .source = 2,
-                        .clock_rate = 90000,
-                        .n_codecs = 2,
-                        .codec = {{5, 96}, {3, 127}},
-                        .n_layers = 3,
-                        .layer = {{1, 100000, 320, 180, 15, true},
-                                  {2, 400000, 640, 360, 30, false},
-                                  {0xdeadbeef, 1u << 31, 65535, 720, 60, true}}}};
+    struct relay_frame f = {.type = RELAY_ANNOUNCE,
+                            .track = 0xfedcba98,
+                            .room = {ROOM},
+                            .participant = 65535,
+                            .description = {.video = true,
+                                            .nack = true,
+                                            .source = 2,
+                                            .clock_rate = 90000,
+                                            .n_codecs = 2,
+                                            .codec = {{5, 96}, {3, 127}},
+                                            .n_layers = 3,
+                                            .layer = {{true, 320, 180, {1, 2, 3}, {7, 15, 30}},
+                                                      {false, 640, 360, {400000}, {30}},
+                                                      {true, 65535, 720, {0, 0, 1u << 31}, {0}}}}};
     f.description.ext.id[RTP_EXT_MID] = 4;
     f.description.ext.id[RTP_EXT_DEPENDENCY_DESCRIPTOR] = 200;
     return f;
@@ -76,7 +75,7 @@ static void test_same(void **state)
     (void)state;
     struct relay_description a = announce().description, b = a;
     assert_true(relay_description_same(&a, &b, true));
-    b.layer[1].bps++;
+    b.layer[1].bps[0]++;
     assert_true(relay_description_same(&a, &b, false));
     assert_false(relay_description_same(&a, &b, true));
     b = a;

@@ -145,8 +145,8 @@ static void test_frames_of_nothing_known(void **state)
         err = relay_input(net.node[1].relay, 5, &f, net.now_us, 0, resend, 4, &n);
         assert_int_equal(err, ERR_NOT_FOUND); /* no such link */
     }
-    assert_null(relay_track(net.node[1].relay, 0, 99));
-    assert_null(relay_track(net.node[1].relay, 99, 99));
+    assert_false(takes(&net, 1, 0, 99, 0));
+    assert_false(takes(&net, 1, 99, 99, 0));
     struct relay_frame f = {
         .type = RELAY_ANNOUNCE,
         .track = 1,
@@ -179,11 +179,12 @@ static void test_too_many_tracks(void **state)
         (void)relay_input(net.node[1].relay, 0, &f, net.now_us, 0, resend, 4, &n);
     }
     assert_int_equal(remote(&net, 1, 1)->n_tracks, SDP_MAX_TRACKS);
-    assert_null(relay_track(net.node[1].relay, 0, SDP_MAX_TRACKS + 4));
+    assert_false(takes(&net, 1, 0, SDP_MAX_TRACKS + 4, 0));
     struct relay_frame gone = {.type = RELAY_WITHDRAW, .track = 1};
     assert_int_equal(relay_input(net.node[1].relay, 0, &gone, net.now_us, 0, resend, 4, &n), OK);
-    assert_non_null(relay_track(net.node[1].relay, 0, SDP_MAX_TRACKS + 1));
-    assert_null(relay_track(net.node[1].relay, 0, 1));
+    assert_true(takes(&net, 1, 0, SDP_MAX_TRACKS + 1, 0));
+    assert_false(takes(&net, 1, 0, SDP_MAX_TRACKS + 1, 1)); /* of a layer that it hasn't */
+    assert_false(takes(&net, 1, 0, 1, 0));
     close_net(&net);
 }
 

@@ -34,7 +34,8 @@ struct net {
     unsigned loss; /* frames lost, of 100 */
     uint32_t random;
     bool drop_packets;
-    size_t count[16][MAX_NODES]; /* frames by type and sender */
+    size_t count[16][MAX_NODES];      /* frames by type and sender */
+    size_t carried[RELAY_MAX_LAYERS]; /* packets by layer */
     size_t n_queued;
     struct queued *queue;
     uint32_t sender;
@@ -69,10 +70,14 @@ static inline void send_frame(void *arg, uint32_t link, const struct relay_frame
 }
 
 static inline void send_packet(struct net *net, uint32_t from, uint32_t to, uint32_t track,
-                               struct packet *k)
+                               uint8_t layer, struct packet *k)
 {
-    struct relay_frame f = {
-        .type = RELAY_PACKET, .track = track, .payload = packet_data(k), .payload_len = k->len};
+    struct relay_frame f = {.type = RELAY_PACKET,
+                            .track = track,
+                            .layer = layer,
+                            .payload = packet_data(k),
+                            .payload_len = k->len};
+    net->carried[layer]++;
     put(net, from, to, &f);
 }
 
@@ -88,7 +93,7 @@ static inline void spread(struct net *net, uint32_t at, const struct forward *f,
     uint64_t links = router_relays(node->router);
     for (uint32_t i = 0; i < net->n; i++) {
         if (links >> i & 1) {
-            send_packet(net, at, i, t->source, k);
+            send_packet(net, at, i, t->source, k->stream, k);
         }
     }
 }
@@ -96,19 +101,18 @@ static inline void spread(struct net *net, uint32_t at, const struct forward *f,
 static inline void take_packet(struct net *net, const struct queued *q, const struct relay_frame *f)
 {
     struct node *node = &net->node[q->to];
-    struct track *t = relay_track(node->relay, q->from, f->track);
     size_t n;
-    if (!t) {
-        return;
-    }
     struct packet *k = router_alloc(node->router);
     assert_non_null(k);
     memcpy(packet_data(k), f->payload, f->payload_len);
     k->len = (uint16_t)f->payload_len;
     k->arrival_us = net->now_us;
     assert_int_equal(rtp_parse(&k->header, packet_data(k), k->len), OK);
-    const struct forward *list = router_track_packet(node->router, t, k, false, &n);
-    spread(net, q->to, list, n, t, k);
+    struct track *t = relay_packet(node->relay, q->from, f->track, f->layer, k);
+    if (t) {
+        const struct forward *list = router_track_packet(node->router, t, k, false, &n);
+        spread(net, q->to, list, n, t, k);
+    }
     packet_unref(k);
 }
 
@@ -128,7 +132,7 @@ static inline void deliver(struct net *net)
         (void)relay_input(node->relay, q->from, &f, net->now_us, net->now_us, resend,
                           RELAY_MAX_SEQS, &n);
         for (size_t k = 0; k < n; k++) {
-            send_packet(net, q->to, q->from, f.track, resend[k]);
+            send_packet(net, q->to, q->from, f.track, f.layer, resend[k]);
         }
     }
     net->n_queued = 0;
@@ -209,6 +213,13 @@ static inline struct publisher *remote(struct net *net, uint32_t at, uint32_t nu
 {
     struct participant *p = router_find(net->node[at].router, &fixture_room, number);
     return p ? p->publisher : NULL;
+}
+
+/* Whether packets of that track and layer are taken from that link. */
+static inline bool takes(struct net *net, uint32_t at, uint32_t link, uint32_t track, uint8_t layer)
+{
+    static struct packet none;
+    return relay_packet(net->node[at].relay, link, track, layer, &none) != NULL;
 }
 
 /* Whether the publisher is asked for a keyframe now. */
