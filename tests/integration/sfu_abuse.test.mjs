@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createSocket } from 'node:dgram';
+import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { FakeSignald, startSfud } from '../lib/sfu.mjs';
 import { Peer, closeBrowser } from '../lib/sfu_pages.mjs';
@@ -125,4 +126,81 @@ test('an address that takes part in one call cannot be taken by guessing', async
     const knocks = Array.from({ length: 200 }, () => bindingRequest(`${randomBytes(6).toString('base64')}:peer`, 'x'.repeat(32)));
     await dropped('sotto_sfu_stun_auth_failures_total', undefined, knocks, 100); // the kernel may lose some
     assert.equal(await sfud.metric('sotto_sfu_transports'), transports);
+});
+
+// ---- floods, and the pair in the room loses nothing ----
+
+/** Does it, and checks that no packet of the pair was lost meanwhile, no picture froze, and everything goes on. */
+async function unnoticed(act) {
+    const sum = (received, key) => Object.values(received).reduce((n, r) => n + r[key], 0);
+    const before = await ben.received();
+    await act();
+    await goesOn();
+    const now = await ben.received();
+    for (const key of ['lost', 'freezes']) assert.equal(sum(now, key), sum(before, key), key);
+}
+
+/** In gusts, each of which has left before the next: what is flooded is sfud, not this process. */
+async function flood(messages, from = socket) {
+    for (let i = 0; i < messages.length; i += 100) {
+        await Promise.all(messages.slice(i, i + 100).map((m) => new Promise((resolve) => from.send(m, port, '127.0.0.1', resolve))));
+    }
+}
+
+test('a flood of checks that know the user but not the password: so many are looked at, and no more', async () => {
+    const [ufrag] = credentials(ann.answerSdp);
+    const refused = await sfud.metric('sotto_sfu_refused_total', 'what="stun_rate"');
+    answers.length = 0;
+    await unnoticed(() => flood(Array.from({ length: 5000 }, () => bindingRequest(`${ufrag}:peer`, 'x'.repeat(32)))));
+    await until('the rate is counted', async () => (await sfud.metric('sotto_sfu_refused_total', 'what="stun_rate"')) >= refused + 1000);
+    assert.equal(answers.length, 0);
+});
+
+test('no answer is larger than its question, however small that is', async () => {
+    const { sdp } = await signald.request('subscribe', { room, participant: 79, audioSlots: 1, videoSlots: 1 });
+    const [ufrag, pwd] = credentials(sdp);
+    await until('strangers have their rate again', async () => {
+        answers.length = 0;
+        await send(bindingRequest(`${ufrag}:p`, pwd));
+        return until('an answer', () => answers.length > 0, 500).catch(() => false);
+    });
+    assert.ok(answers.every((a) => a.length <= bindingRequest(`${ufrag}:p`, pwd).length));
+    await signald.request('leave', { room, participant: 79 });
+});
+
+test('DTLS fragments that never end', async () => {
+    const { sdp } = await signald.request('subscribe', { room, participant: 80, audioSlots: 1, videoSlots: 1 });
+    const [ufrag, pwd] = credentials(sdp);
+    const own = createSocket('udp4');
+    own.on('message', (message) => answers.push(message));
+    answers.length = 0;
+    await flood([bindingRequest(`${ufrag}:peer`, pwd)], own);
+    await until('the check is answered', () => answers.length > 0);
+    const fragment = (i) => {
+        const body = Buffer.alloc(112);
+        body.set([1, i % 2, 255, 255, 0, i % 7, (i >> 8) & 255, i & 255, 0, 0, 0, 100]); // ClientHello of 130,000 bytes, a hundred of them
+        return Buffer.concat([Buffer.from([22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, (i >> 8) & 255, i & 255, 0, body.length]), body]);
+    };
+    await unnoticed(() => flood(Array.from({ length: 3000 }, (_, i) => fragment(i)), own));
+    own.close();
+    await signald.request('leave', { room, participant: 80 });
+});
+
+test('connections that say nothing, nonsense, or checks of nobody', async () => {
+    const closed = () => sfud.metric('sotto_sfu_tcp_closed_total', 'reason="unproven"');
+    const before = await closed();
+    const framed = (data) => Buffer.concat([Buffer.from([data.length >> 8, data.length & 255]), data]);
+    const says = [() => null, () => Buffer.from('GET / HTTP/1.1\r\n\r\n'), () => framed(Buffer.alloc(100, 0x80)), () => framed(bindingRequest('nobody00:peer', 'x'.repeat(32)))];
+    await unnoticed(async () => {
+        const ends = Array.from({ length: 200 }, (_, i) => new Promise((resolve) => {
+            const tcp = connect(port, '127.0.0.1', () => {
+                const first = says[i % says.length]();
+                if (first) tcp.write(first);
+            });
+            tcp.on('error', () => {}).on('close', resolve).resume();
+        }));
+        await Promise.all(ends);
+    });
+    await until('they are counted', async () => (await closed()) >= before + 200);
+    await until('none is kept', async () => (await sfud.metric('sotto_sfu_tcp_connections')) === 0);
 });
