@@ -66,10 +66,10 @@ async function share(room, home, branch) {
     assert.equal(await home.relay(room, branch, atBranch, false), atHome);
 }
 
-async function person(node, room, number, { publishes = true, watches = true } = {}) {
+async function person(node, room, number, { publishes = true, watches = true, ...media } = {}) {
     const peer = await Peer.open(node.signald, room, number);
     people.push(peer);
-    if (publishes) await peer.publish({});
+    if (publishes) await peer.publish(media);
     if (watches) await peer.subscribe(2, 2);
     return peer;
 }
@@ -176,6 +176,34 @@ test('who has another secret is refused and counted, and those who know each oth
     assert.equal(await home.links(), 1);
     assert.deepEqual(inSlots(stranger, 9), []);
     assert.deepEqual(await seen(zoe), []);
+});
+
+const ENCODINGS = ['q', 'h', 'f'].map((rid, i) => ({ rid, scaleResolutionDownBy: 4 >> i }));
+const pictures = async (peer) => (await peer.received()).v0 ?? {};
+
+test('of simulcast the link carries what somebody beyond looks at, and he gets it', async () => {
+    const room = randomUUID();
+    const ann = await person(home, room, 1, { watches: false, width: 1280, height: 720, encodings: ENCODINGS });
+    await share(room, home, branch);
+    const ben = await person(branch, room, 2, { publishes: false });
+    const look = (maxHeight) => ben.request('view', { video: [{ slot: 0, participant: 1, source: 'camera', maxHeight, priority: 0 }] });
+    const video = async () => {
+        const streams = await ann.page.evaluate(async () => [...(await window.peer.publisher.getStats()).values()]
+            .filter((r) => r.type === 'outbound-rtp').map((r) => ({ rid: r.rid, packets: r.packetsSent, height: r.frameHeight })));
+        return { ...Object.fromEntries(streams.map((r) => [r.rid ?? 'sound', r.packets])), relayed: await home.metric('sotto_sfu_relayed_packets_total') };
+    };
+    await look(180);
+    await until('small pictures', async () => (await pictures(ben)).height === 180, 60_000);
+    await until('a large layer that nobody looks at', async () => (await video()).f > 50, 60_000);
+    const from = await video();
+    await until('some of it', async () => (await video()).f - from.f > 300, 60_000);
+    const to = await video();
+    const sent = Object.fromEntries(Object.keys(to).map((key) => [key, to[key] - from[key]]));
+    assert.ok(sent.relayed < 1.3 * (sent.q + sent.sound), `the link carries more than the small layer and sound: ${JSON.stringify(sent)}`);
+    await look(720);
+    await until('larger pictures', async () => (await pictures(ben)).height >= 360, 60_000);
+    const { frames } = await pictures(ben);
+    await until('and they move', async () => (await pictures(ben)).frames > frames + 20, 20_000);
 });
 
 test('an sfud without a secret shares nothing', async () => {

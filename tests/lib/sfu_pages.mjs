@@ -16,11 +16,12 @@ const flags = [
 function pageCode() {
     const peer = { slots: new Map() };
     window.peer = peer;
-    peer.offer = async ({ audio = true, video = true, width = 640, height = 480 } = {}) => {
+    peer.offer = async ({ audio = true, video = true, width = 640, height = 480, encodings } = {}) => {
         const media = await navigator.mediaDevices.getUserMedia({ audio, video: video && { width, height, frameRate: 30 } });
         peer.publisher = new RTCPeerConnection();
         for (const track of media.getTracks()) {
-            peer.publisher.addTransceiver(track, { direction: 'sendonly', streams: [media] });
+            const sendEncodings = track.kind === 'video' ? encodings : undefined;
+            peer.publisher.addTransceiver(track, { direction: 'sendonly', streams: [media], ...(sendEncodings && { sendEncodings }) });
         }
         await peer.publisher.setLocalDescription();
         return peer.publisher.localDescription.sdp;
