@@ -14,7 +14,8 @@
 #include "lib/base/log.h"
 
 #define CERT_LIFE_S   (30L * 24 * 3600)
-#define UDP_IP6_BYTES 48 /* what IPv6 and UDP take of the link's MTU */
+#define CERT_LIST_MAX 16384L /* and of a handshake message: fragments are kept up to that */
+#define UDP_IP6_BYTES 48     /* what IPv6 and UDP take of the link's MTU */
 
 #define HURRY_FIRST_US 50000u
 #define HURRY_LAST_US  60000000u
@@ -148,6 +149,7 @@ static int context_setup(struct dtls_context *c)
     SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_later);
     SSL_CTX_set_read_ahead(c->ssl, 1);
+    SSL_CTX_set_max_cert_list(c->ssl, CERT_LIST_MAX);
     /* SSL_CTX_set_tlsext_use_srtp answers 0 when it worked. */
     bool ok =
         SSL_CTX_set_min_proto_version(c->ssl, DTLS1_2_VERSION) == 1 &&

@@ -187,7 +187,9 @@ static void answer_check(struct worker *w, const struct ice_credentials *c, int 
         n = ice_check_success(out, STUN_MAX_RESPONSE, data, len, c->pwd,
                               (const struct sockaddr *)&plain, plain_len);
     }
-    if (n > 0) {
+    if (n > 0 && (size_t)n > len) { /* whoever the sender is: nobody's answers amplify */
+        sfu_count(SFU_REFUSED_LARGER, 1);
+    } else if (n > 0) {
         worker_out_commit(w, (size_t)n, path);
     }
 }

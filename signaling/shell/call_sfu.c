@@ -100,10 +100,8 @@ static enum call_error error_of(int err, const char *code)
         const char *code;
         enum call_error error;
     } codes[] = {
-        {"bad_request", CALL_E_BAD_REQUEST},
-        {"too_large", CALL_E_TOO_LARGE},
-        {"overloaded", CALL_E_OVERLOADED},
-        {"conflict", CALL_E_CONFLICT},
+        {"bad_request", CALL_E_BAD_REQUEST},  {"too_large", CALL_E_TOO_LARGE},
+        {"overloaded", CALL_E_OVERLOADED},    {"conflict", CALL_E_CONFLICT},
         {"not_participant", CALL_E_CONFLICT}, /* it was silent for too long: publish anew */
     };
     bool answered = err != ERR_UNAVAILABLE && err != ERR_TIMEOUT && err != ERR_CLOSED;

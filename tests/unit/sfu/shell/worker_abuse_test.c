@@ -210,8 +210,8 @@ static uint32_t heard(struct scene *s)
     return s->heard;
 }
 
-/* Every number there is, again and again. Sound has no RTX: nothing is sent for it (that of video is
- * bounded by SUBSCRIBER_RESENDS_SECOND: tests/unit/sfu/core). */
+/* Every number there is, again and again. Sound has no RTX: nothing is sent for it (that of video
+ * is bounded by SUBSCRIBER_RESENDS_SECOND: tests/unit/sfu/core). */
 static void bad_nacks(struct scene *s, int i)
 {
     uint8_t out[1500];
