@@ -153,6 +153,8 @@ export class ViewKeeper {
       this.slotOf.set(key, slot);
       placed.push({ ...request, slot });
     }
+    // An empty view would leave the slots to the server; nobody in one of them empties all.
+    if (placed.length === 0) return [{ slot: 0, participantId: null }];
     return placed.sort((a, b) => a.slot - b.slot);
   }
 
