@@ -1,5 +1,6 @@
 // One sfud under load for a long time, while people join and leave, change their address, and restart ICE: is anything lost,
 // does anything grow, is anything left behind?
+import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rssOf, until } from './proc.mjs';
 import { SOURCE, Scene, cpuClock, lossesSince } from './sfu_load.mjs';
@@ -14,6 +15,9 @@ const GENERATOR_MOST = 0.8;
 /** What the server hears of those who just left: their last reports, from addresses that it forgot. No loss. */
 const AFTERWORDS = /unknown_address/;
 
+/** Nobody is let in by a server that is overloaded: that is its right, and told. */
+const isRefused = (error) => /\b(limit|overloaded)\b/.test(`${error.message} ${error.code}`);
+
 /** Numbers from a seed: `next()` in [0, 1). */
 export function dice(seed) {
     let state = seed >>> 0 || 1;
@@ -25,6 +29,16 @@ export function dice(seed) {
         return state / 2 ** 32;
     };
     return { next, pick: (list) => list[Math.floor(next() * list.length)], wait: (mean) => -Math.log(1 - next()) * mean };
+}
+
+/** Seconds that the processes' threads were ready to run and had no core: others had it. */
+function delayOf(pids) {
+    const tasks = pids.flatMap((pid) => readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}/schedstat`));
+    try {
+        return tasks.reduce((sum, file) => sum + Number(readFileSync(file, 'utf8').split(' ')[1]), 0) / 1e9;
+    } catch {
+        return 0; // no schedstat in this kernel, or a thread that has just ended
+    }
 }
 
 /** What happens, and how often of a hundred. A leave and a join go together, so that the load and what it needs stay the same. */
@@ -92,6 +106,7 @@ export class Endurance {
     excused = 0;
     dropped = 0;
     wrong = 0;
+    refused = 0;
     #moved = [new Set(), new Set()]; // in this period, in the one before
     #busy = new Set(); // endpoints with whom something is being done
     #under = new Set(); // what is under way
@@ -115,7 +130,13 @@ export class Endurance {
         this.people = new Map(scene.publishers.get(MEETING.room).map((ep) => [ep, scene.subscribers.find((s) => s.room === MEETING.room && !s.from.includes(ep)).ep]));
         await scene.send(SOURCE);
         for (let n = 0; n < MOST; n += STEP) {
-            await Promise.all(STAGES.map((room) => scene.subscribe(room, STEP / STAGES.length)));
+            try {
+                await Promise.all(STAGES.map((room) => scene.subscribe(room, STEP / STAGES.length)));
+            } catch (error) {
+                if (!isRefused(error)) throw error;
+                this.refused++;
+                break;
+            }
             const { server, generator } = await this.#load(1);
             this.ctx.step(`${scene.subscribers.length} watch: the server's core is ${(100 * server).toFixed(0)} % busy, the generator's ${(100 * generator).toFixed(0)} %`);
             if (generator > GENERATOR_MOST) this.limited = true;
@@ -143,6 +164,7 @@ export class Endurance {
         this.before = await driver.losses();
         const started = Date.now();
         const end = started + seconds * 1000;
+        const kept = delayOf(driver.pids);
         await load.mark();
         this.#cpu = cpuClock(driver.pids);
         const ops = this.#happenings(end);
@@ -157,6 +179,7 @@ export class Endurance {
         await this.#look((Date.now() - started) / 1000);
         this.seconds = (Date.now() - started) / 1000;
         this.load = this.#cpu() / this.seconds;
+        this.kept = (delayOf(driver.pids) - kept) / this.seconds;
     }
     #cpu;
 
@@ -165,8 +188,9 @@ export class Endurance {
         const stats = await this.scene.load.stats({ eps: true });
         const { gaps, packets, excused, dropped, wrong } = gapsOf(stats.endpoints, new Set([...this.#moved[0], ...this.#moved[1]]), this.#before);
         this.#moved = [new Set(), this.#moved[0]];
-        for (const { ep, missing } of gaps) this.fault(`${missing} packets missing at endpoint ${ep}, which had not moved, ${s.toFixed(0)} s into the run`);
-        this.gaps += gaps.reduce((sum, g) => sum + g.missing, 0);
+        const missing = gaps.reduce((sum, g) => sum + g.missing, 0);
+        if (missing > 0) this.fault(`${missing} packets missing at ${gaps.length} endpoints that had not moved (${gaps.slice(0, 5).map((g) => g.ep).join(', ')}…), ${s.toFixed(0)} s into the run`);
+        this.gaps += missing;
         this.packets += packets;
         this.excused += excused;
         this.dropped += dropped;
@@ -215,7 +239,12 @@ export class Endurance {
     async #swap(ep, room) {
         this.#leaving.add(ep);
         await this.scene.part([ep]);
-        await this.scene.subscribe(room, 1);
+        try {
+            await this.scene.subscribe(room, 1);
+        } catch (error) {
+            if (!isRefused(error)) throw error;
+            this.refused++;
+        }
     }
 
     async #move(ep) {
@@ -246,7 +275,13 @@ export class Endurance {
         await scene.driver.leave(scene.load, ep, MEETING.room);
         await scene.load.close([ep, watches]);
         this.#busy.delete(watches);
-        await scene.publish(MEETING.room, 1);
+        try {
+            await scene.publish(MEETING.room, 1);
+        } catch (error) {
+            if (!isRefused(error)) throw error;
+            this.refused++;
+            return;
+        }
         const newcomer = scene.publishers.get(MEETING.room).at(-1);
         const viewer = scene.number();
         await scene.join(MEETING.room, viewer, { member: newcomer, from: [...people.keys()] });

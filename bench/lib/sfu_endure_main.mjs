@@ -46,8 +46,8 @@ function accountOf(it, closed, { o, build, sanitized }) {
     const { commit, dirty } = commitOf();
     return {
         clean: it.faults.length === 0, started: new Date(Date.now() - it.seconds * 1000).toISOString(), seconds: it.seconds, commit, dirty, host: it.host, seed: o.seed, sanitized,
-        build: sanitized ? build : undefined, load: it.load, limited: !!it.limited, watchers: it.watchers, counts: it.counts, packets: it.packets, missing: it.gaps,
-        excused: it.excused, generator_dropped: it.dropped, ...closed, faults: it.faults,
+        build: sanitized ? build : undefined, load: it.load, kept: it.kept, limited: !!it.limited, watchers: it.watchers, counts: it.counts, packets: it.packets, missing: it.gaps,
+        excused: it.excused, refused: it.refused, generator_dropped: it.dropped, ...closed, faults: it.faults,
     };
 }
 
@@ -55,7 +55,7 @@ function lines(a) {
     const done = Object.entries({ 'leaves and joins': a.counts.swap, 'moves of address': a.counts.move, 'ICE restarts': a.counts.restart, 'people of a meeting replaced': a.counts.person });
     return [
         ['what happened', done.map(([what, n]) => `${n} ${what}`).join(', ')],
-        ['load', `${(100 * a.load).toFixed(0)} % of one core, ${a.watchers} watchers, ${number(a.packets / a.seconds)} packets/s${a.limited ? '; the generator was at its end before the server was' : ''}`],
+        ['load', `${(100 * a.load).toFixed(0)} % of one core, ${a.watchers} watchers, ${number(a.packets / a.seconds)} packets/s${a.kept > 0.02 ? `; for ${(100 * a.kept).toFixed(0)} % of the time others had its core` : ''}${a.limited ? '; the generator was at its end before the server was' : ''}${a.refused > 0 ? `; ${a.refused} were refused because the server held itself for overloaded` : ''}`],
         ['packets', `${a.packets.toLocaleString('en-US')} arrived; ${a.missing} missing; ${a.excused} at endpoints that had just moved${a.generator_dropped > 0 ? `, or whose own buffer was full (${a.generator_dropped} dropped)` : ''}`],
         ['in the server', Object.entries(a.inside).map(([where, n]) => `${where}: ${n}`).join('; ') || 'nothing lost'],
         ['memory', a.sanitized ? `not judged under a sanitizer: ${a.memory}` : a.memory],

@@ -88,7 +88,12 @@ export class Scene {
     async publish(room, n, opts = {}) {
         const eps = Array.from({ length: n }, () => this.number());
         this.publishers.set(room, [...(this.publishers.get(room) ?? []), ...eps]);
-        await this.#connect(eps, (ep) => this.driver.publish(this.load, ep, room, opts));
+        try {
+            await this.#connect(eps, (ep) => this.driver.publish(this.load, ep, room, opts));
+        } catch (error) {
+            this.publishers.set(room, this.publishers.get(room).filter((ep) => !eps.includes(ep)));
+            throw error;
+        }
         return eps;
     }
 
@@ -113,7 +118,12 @@ export class Scene {
     async join(room, ep, opts = {}) {
         const from = opts.from ?? this.publishers.get(room);
         this.subscribers.push({ ep, room, from });
-        await this.driver.subscribe(this.load, ep, room, { ...opts, from });
+        try {
+            await this.driver.subscribe(this.load, ep, room, { ...opts, from });
+        } catch (error) {
+            this.subscribers = this.subscribers.filter((s) => s.ep !== ep); // who is refused is nobody
+            throw error;
+        }
     }
 
     async #connect(eps, signal) {

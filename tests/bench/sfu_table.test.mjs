@@ -131,11 +131,12 @@ test('capacity: the search goes up by what is left of the core, and halves betwe
     assert.equal(nextProbe([{ n: 4000, carries: true, busy: 0.5 }], limits), null);
 
     const stats = { connected: 101, failed: 0, window_s: 2, cpu_s: 1, udp: { dropped: 0 }, latency: {}, received: { lost: 0, expected: 10_000, media: 10_000, packets: 10_000, bad_tag: 0, bad_payload: 0 } };
-    assert.equal(probeOf(100, { stats, cpu_s: 1, missing: 0 }, 0.1).carries, true);
-    assert.equal(probeOf(100, { stats: { ...stats, received: { ...stats.received, lost: 11 } }, cpu_s: 1, missing: 0 }, 0.1).carries, false);
-    assert.equal(probeOf(100, { stats, cpu_s: 1, missing: 300 }, 0.1).carries, false, 'a server that hides its gaps');
-    assert.equal(probeOf(100, { stats: { ...stats, connected: 100 }, cpu_s: 1, missing: 0 }, 0.1).carries, false);
-    const tired = probeOf(100, { stats: { ...stats, cpu_s: 1.9 }, cpu_s: 1, missing: 0 }, 0.1);
+    const of = { endpoints: 101, loss_percent: 0.1 };
+    assert.equal(probeOf(100, { stats, cpu_s: 1, missing: 0 }, of).carries, true);
+    assert.equal(probeOf(100, { stats: { ...stats, received: { ...stats.received, lost: 11 } }, cpu_s: 1, missing: 0 }, of).carries, false);
+    assert.equal(probeOf(100, { stats, cpu_s: 1, missing: 300 }, of).carries, false, 'a server that hides its gaps');
+    assert.equal(probeOf(100, { stats: { ...stats, connected: 100 }, cpu_s: 1, missing: 0 }, of).carries, false);
+    const tired = probeOf(100, { stats: { ...stats, cpu_s: 1.9 }, cpu_s: 1, missing: 0 }, of);
     assert.deepEqual([tired.carries, tired.generator], [false, true]);
 });
 
