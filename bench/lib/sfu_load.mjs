@@ -307,9 +307,9 @@ export const MEMORY = { memory_kib: { title: 'server memory a subscriber', unit:
 /** What is unequal for a reason that is not merit; printed under each table. */
 export const FAIRNESS = [
     'All servers have one core by themselves, the load client the other; everything passes the loopback device, whose delivery into the receivers\' sockets is charged to the sender and is most of the floor.',
-    'AEAD_AES_128_GCM is what everybody speaks, because the load client offers only that. Debian\'s Janus encrypts by Debian\'s libsrtp2 (over NSS), as installed; ours by OpenSSL.',
+    'AEAD_AES_128_GCM is what everybody speaks, because the load client allows only that here. Debian\'s Janus encrypts by Debian\'s libsrtp2 (over NSS), as installed; ours by OpenSSL.',
     'Janus has been given one event loop for its one core (janus), or is as Debian installs it, with a thread a handle (janus-installed). It cannot use loopback addresses, so its packets go to this host\'s other address by the same loopback device.',
     'The floor encrypts anew and sends, and no more: it takes a frame\'s packets together (it waits up to 1 ms for the frame\'s end, which is in its latency), rewrites no header extensions, and handles no RTCP and no NACK.',
-    'Subscribers of Janus send transport-wide feedback, because it numbers its packets for that, and it has to read it; ours and the floor do not number theirs yet, so nobody sends them any.',
+    'Subscribers of Janus and of ours send transport-wide feedback, because both number their packets for that; Janus reads it and does nothing with it, ours estimates each subscriber\'s link by it. The floor numbers nothing, so nobody sends it any.',
     'ICE: ours and the tuned Janus are ICE-lite; Janus as installed is a full agent, which matters while connecting.',
 ];
