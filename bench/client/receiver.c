@@ -194,8 +194,11 @@ static void measure_round_trip(struct receiver *r, const struct stream *st, int6
 static void sample_rtx(struct receiver *r, struct stream *rtx, struct rtp_header *h,
                        uint8_t *packet, size_t len, int64_t now_us)
 {
-    if (h->payload_len < 2) /* a probe of padding only */
+    if (h->payload_len < 2) { /* a probe of padding only */
+        r->stats.rtx_packets--;
+        r->stats.probes++;
         return;
+    }
     if (!rtx->media)
         stream_bind_rtx(r, rtx,
                         (uint16_t)(packet[h->payload_off] << 8 | packet[h->payload_off + 1]));

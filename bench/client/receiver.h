@@ -49,6 +49,7 @@ struct receiver_stats {
     uint64_t packets, bytes; /* RTP as it came (RTX and probes too), bytes of UDP payload */
     uint64_t media_packets;  /* without RTX and padding-only */
     uint64_t audio_packets, video_packets, rtx_packets;
+    uint64_t probes; /* padding on the RTX stream: not among rtx_packets */
     /* By sequence numbers, of those that are settled: a number is settled between 1 and 1.13 s
      * after a later one came (NACK gives up after 1 s), whatever the marks in between. lost: had
      * not come by then, neither itself nor by RTX. expected - lost came, each counted once. What

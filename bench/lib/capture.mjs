@@ -3,7 +3,7 @@
 //
 // What is counted is RTP: RFC 7983 tells it from STUN and DTLS by the first byte (128..191), RFC 5761 from RTCP by the
 // second (RTCP's types are 192..223). A train that left by UDP_SEGMENT passes the loopback device as one datagram of many
-// segments, because the device needs no splitting; it is split here where the next header of the same stream begins.
+// segments, because the device needs no splitting; it is split here where the next header for the same receiver begins.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
@@ -22,9 +22,14 @@ export const isRtp = (packet) => packet.length >= RTP_HEADER && packet[0] >= 128
 
 const ssrcOf = (packet, at) => packet.readUInt32BE(at + 8);
 const seqOf = (packet, at) => packet.readUInt16BE(at + 2);
-/** SRTP leaves the header in the clear: the same stream and the next number. */
+/**
+ * SRTP leaves the header in the clear: the same stream and the next number, or another stream of the same receiver, whose
+ * SSRCs differ in their last 8 bits only (sfu/core/subscriber.h): sound behind a picture, or what is sent again.
+ */
 const follows = (packet, before, at) =>
-    packet.length - at >= RTP_HEADER && isRtp(packet.subarray(at)) && ssrcOf(packet, at) === ssrcOf(packet, before) && seqOf(packet, at) === ((seqOf(packet, before) + 1) & 0xffff);
+    packet.length - at >= RTP_HEADER && isRtp(packet.subarray(at)) && (ssrcOf(packet, at) === ssrcOf(packet, before)
+        ? seqOf(packet, at) === ((seqOf(packet, before) + 1) & 0xffff)
+        : ssrcOf(packet, at) >>> 8 === ssrcOf(packet, before) >>> 8);
 
 /**
  * How many RTP packets a datagram from the loopback device holds: 0 when it is something else, 1 as a rule, more when it is

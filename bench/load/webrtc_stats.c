@@ -56,6 +56,7 @@ static void add_received(struct receiver_stats *to, const struct receiver_stats 
     to->audio_packets += s->audio_packets;
     to->video_packets += s->video_packets;
     to->rtx_packets += s->rtx_packets;
+    to->probes += s->probes;
     to->expected += s->expected;
     to->lost += s->lost;
     to->late += s->late;
@@ -103,6 +104,7 @@ static cJSON *received_json(const struct receiver_stats *s)
     json_put_int(o, "audio", (int64_t)s->audio_packets);
     json_put_int(o, "video", (int64_t)s->video_packets);
     json_put_int(o, "rtx", (int64_t)s->rtx_packets);
+    json_put_int(o, "probes", (int64_t)s->probes);
     json_put_int(o, "bytes", (int64_t)s->bytes);
     json_put_int(o, "expected", (int64_t)s->expected);
     json_put_int(o, "lost", (int64_t)s->lost);

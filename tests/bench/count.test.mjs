@@ -37,7 +37,8 @@ test('a train is as many packets as it has segments', () => {
     assert.equal(packetsIn(train(6, 1130)), 6, 'across the wrap of the numbers');
     assert.equal(packetsIn(train(6, 1130, 200)), 6, 'the last one shorter');
     assert.equal(packetsIn(train(44, 1130, 60)), 44);
-    assert.equal(packetsIn(Buffer.concat([rtp(7, 1, 1100), rtp(8, 2, 1100)])), 1, 'another stream is no segment of this one');
+    assert.equal(packetsIn(Buffer.concat([rtp(0x700, 1, 1100), rtp(0x701, 9, 1100), rtp(0x701, 10, 80)])), 3, 'sound behind a picture, for the same receiver');
+    assert.equal(packetsIn(Buffer.concat([rtp(0x700, 1, 1100), rtp(0x800, 2, 1100)])), 1, 'a stream of another receiver is no segment of this one');
     assert.equal(packetsIn(Buffer.concat([rtp(7, 1, 1100), rtp(7, 3, 1100)])), 1, 'nor is a number that does not follow');
     assert.equal(packetsIn(rtp(7, 1, 500, { second: 200 })), 0);
 });
