@@ -130,7 +130,7 @@ void endpoint_free(struct endpoint *e)
     endpoint_unschedule(e);
     endpoint_media_free(e);
     dtls_free(e->dtls);
-    relay_free(e->relay);
+    impair_relay_free(e->relay);
     ice_lean_free(&e->ice);
     ice_lean_free(&e->next);
     sdp_client_agreed_free(&e->agreed);
@@ -181,7 +181,7 @@ bool endpoint_link_stats(const struct endpoint *e, struct impair_stats *up,
     memset(up, 0, sizeof *up);
     memset(down, 0, sizeof *down);
     if (e->relay)
-        relay_stats(e->relay, up, down);
+        impair_relay_stats(e->relay, up, down);
     return e->relay != NULL;
 }
 

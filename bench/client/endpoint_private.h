@@ -83,7 +83,7 @@ struct endpoint {
     int64_t restart_us;
     struct nice_peer *nice;
     char *pending_offer; /* to be answered when candidates are gathered */
-    struct relay *relay;
+    struct impair_relay *relay;
     struct sdp_client_agreed agreed;
     struct dtls *dtls;
     int64_t dtls_due_us;

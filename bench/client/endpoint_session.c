@@ -178,7 +178,7 @@ void endpoint_stun(struct endpoint *e, const uint8_t *data, size_t len,
         return;
     if (e->is_connected_socket)
         from = &e->peer;
-    else if (e->relay && from->sin_port != htons((uint16_t)relay_port(e->relay)))
+    else if (e->relay && from->sin_port != htons((uint16_t)impair_relay_port(e->relay)))
         return;
     if (e->state != ENDPOINT_CONNECTED)
         e->host->setup_us = now_us;
@@ -274,14 +274,14 @@ static int put_link(struct endpoint *e, const struct endpoint_link *link)
     struct sockaddr_in6 server = {.sin6_family = AF_INET6, .sin6_port = to->sin_port};
     server.sin6_addr.s6_addr[10] = server.sin6_addr.s6_addr[11] = 0xff;
     memcpy(&server.sin6_addr.s6_addr[12], &to->sin_addr, 4);
-    int r = relay_new(&e->relay, e->host->loop, &server, &link->up, &link->down);
+    int r = impair_relay_new(&e->relay, e->host->loop, &server, &link->up, &link->down);
     if (r != OK)
         return r;
     e->host->has_links = true;
     e->ice.n = 0; /* nor anybody who checked us from elsewhere */
     a->n_candidates = 1;
     a->candidate[0].address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    a->candidate[0].address.sin_port = htons((uint16_t)relay_port(e->relay));
+    a->candidate[0].address.sin_port = htons((uint16_t)impair_relay_port(e->relay));
     return OK;
 }
 

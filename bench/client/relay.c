@@ -12,14 +12,14 @@
 
 /* One way: read from `from`, held by the impair, written to `to`. */
 struct way {
-    struct relay *relay;
+    struct impair_relay *relay;
     struct udp *from, *to;
     struct sockaddr_in6 *target; /* port 0: nobody yet */
     struct impair *impair;
     uv_poll_t *poll; /* on from's socket */
 };
 
-struct relay {
+struct impair_relay {
     struct loop *loop;
     struct loop_timer *timer;
     int64_t timer_us;         /* when it is to go off; INT64_MAX: not running */
@@ -38,7 +38,7 @@ static int64_t clock_us(void)
 /* Sends what is due. With nobody to send to it is lost, as on a link whose other end is away. */
 static void drain(struct way *w, int64_t now_us)
 {
-    struct relay *r = w->relay;
+    struct impair_relay *r = w->relay;
     int n;
 
     do {
@@ -53,7 +53,7 @@ static void drain(struct way *w, int64_t now_us)
     } while (n == UDP_BATCH);
 }
 
-static void run(struct relay *r)
+static void run(struct impair_relay *r)
 {
     int64_t now_us = clock_us();
 
@@ -72,13 +72,13 @@ static void run(struct relay *r)
 
 static void on_timer(void *arg)
 {
-    struct relay *r = arg;
+    struct impair_relay *r = arg;
 
     r->timer_us = INT64_MAX;
     run(r);
 }
 
-static bool is_server(const struct relay *r, const struct sockaddr_in6 *peer)
+static bool is_server(const struct impair_relay *r, const struct sockaddr_in6 *peer)
 {
     return peer->sin6_port == r->server.sin6_port &&
            memcmp(&peer->sin6_addr, &r->server.sin6_addr, sizeof peer->sin6_addr) == 0;
@@ -86,7 +86,7 @@ static bool is_server(const struct relay *r, const struct sockaddr_in6 *peer)
 
 static void take(struct way *w, const struct udp_packet *p, int64_t now_us)
 {
-    struct relay *r = w->relay;
+    struct impair_relay *r = w->relay;
 
     if (p->len == 0 || (w == &r->down && !is_server(r, &p->peer)))
         return;
@@ -98,7 +98,7 @@ static void take(struct way *w, const struct udp_packet *p, int64_t now_us)
 static void on_readable(uv_poll_t *h, int status, int events)
 {
     struct way *w = h->data;
-    struct relay *r = w->relay;
+    struct impair_relay *r = w->relay;
     int n;
 
     (void)status; /* an error shows in the read */
@@ -112,7 +112,7 @@ static void on_readable(uv_poll_t *h, int status, int events)
     run(r);
 }
 
-static int open_way(struct way *w, struct relay *r, struct udp *from, struct udp *to,
+static int open_way(struct way *w, struct impair_relay *r, struct udp *from, struct udp *to,
                     struct sockaddr_in6 *target, const struct impair_config *c)
 {
     *w = (struct way){.relay = r, .from = from, .to = to, .target = target};
@@ -131,7 +131,7 @@ static int open_way(struct way *w, struct relay *r, struct udp *from, struct udp
     return uv_poll_start(w->poll, UV_READABLE, on_readable) == 0 ? OK : ERR_IO;
 }
 
-static int open_all(struct relay *r, const struct impair_config *up,
+static int open_all(struct impair_relay *r, const struct impair_config *up,
                     const struct impair_config *down)
 {
     const struct in6_addr *to = &r->server.sin6_addr;
@@ -151,10 +151,11 @@ static int open_all(struct relay *r, const struct impair_config *up,
     return r->timer ? OK : ERR_NOMEM;
 }
 
-int relay_new(struct relay **out, struct loop *loop, const struct sockaddr_in6 *server,
-              const struct impair_config *up, const struct impair_config *down)
+int impair_relay_new(struct impair_relay **out, struct loop *loop,
+                     const struct sockaddr_in6 *server, const struct impair_config *up,
+                     const struct impair_config *down)
 {
-    struct relay *r = calloc(1, sizeof *r);
+    struct impair_relay *r = calloc(1, sizeof *r);
 
     if (!r)
         return ERR_NOMEM;
@@ -165,7 +166,7 @@ int relay_new(struct relay **out, struct loop *loop, const struct sockaddr_in6 *
         r->in[i].data = r->in_room[i];
     int e = open_all(r, up, down);
     if (e != OK) {
-        relay_free(r);
+        impair_relay_free(r);
         return e;
     }
     *out = r;
@@ -184,7 +185,7 @@ static void close_way(struct way *w)
     impair_free(w->impair);
 }
 
-void relay_free(struct relay *r)
+void impair_relay_free(struct impair_relay *r)
 {
     if (!r)
         return;
@@ -199,12 +200,13 @@ void relay_free(struct relay *r)
     free(r);
 }
 
-int relay_port(const struct relay *r)
+int impair_relay_port(const struct impair_relay *r)
 {
     return udp_port(r->front);
 }
 
-void relay_stats(const struct relay *r, struct impair_stats *up, struct impair_stats *down)
+void impair_relay_stats(const struct impair_relay *r, struct impair_stats *up,
+                        struct impair_stats *down)
 {
     impair_stats(r->up.impair, up);
     impair_stats(r->down.impair, down);

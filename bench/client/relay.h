@@ -9,15 +9,17 @@
 #include "bench/client/impair.h"
 #include "lib/io/loop.h"
 
-struct relay;
+struct impair_relay;
 
 /* up: client to server. The client is whoever sends to the port first (and again after a move).
  * ERR_IO, ERR_NOMEM. */
-int relay_new(struct relay **out, struct loop *loop, const struct sockaddr_in6 *server,
-              const struct impair_config *up, const struct impair_config *down);
-void relay_free(struct relay *r);
+int impair_relay_new(struct impair_relay **out, struct loop *loop,
+                     const struct sockaddr_in6 *server, const struct impair_config *up,
+                     const struct impair_config *down);
+void impair_relay_free(struct impair_relay *r);
 /* The port on 127.0.0.1 for the client to send to. */
-int relay_port(const struct relay *r);
-void relay_stats(const struct relay *r, struct impair_stats *up, struct impair_stats *down);
+int impair_relay_port(const struct impair_relay *r);
+void impair_relay_stats(const struct impair_relay *r, struct impair_stats *up,
+                        struct impair_stats *down);
 
 #endif

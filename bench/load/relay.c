@@ -19,7 +19,7 @@
 
 struct link {
     struct loop *loop;
-    struct relay *relay;
+    struct impair_relay *relay;
     struct line_reader lines;
     uv_poll_t in;
 };
@@ -38,7 +38,7 @@ static void on_line(void *arg, const char *line, size_t len)
     if (!memmem(line, len, "\"stats\"", 7)) {
         puts("{\"ev\":\"error\",\"why\":\"no such op\"}");
     } else {
-        relay_stats(l->relay, &up, &down);
+        impair_relay_stats(l->relay, &up, &down);
         printf("{\"ev\":\"stats\"");
         print_way("up", &up);
         print_way("down", &down);
@@ -93,7 +93,7 @@ static int run(struct link *l, const struct sockaddr_in6 *server, const struct i
     struct impair_config down = *up;
     down.seed += 1000000007u;
     l->loop = loop_new();
-    int r = l->loop ? relay_new(&l->relay, l->loop, server, up, &down) : ERR_NOMEM;
+    int r = l->loop ? impair_relay_new(&l->relay, l->loop, server, up, &down) : ERR_NOMEM;
     if (r != OK)
         return r;
     l->in.data = l;
@@ -101,7 +101,7 @@ static int run(struct link *l, const struct sockaddr_in6 *server, const struct i
         return ERR_IO;
     if (uv_poll_start(&l->in, UV_READABLE, on_input) != 0)
         return ERR_IO;
-    printf("{\"ev\":\"ready\",\"port\":%d}\n", relay_port(l->relay));
+    printf("{\"ev\":\"ready\",\"port\":%d}\n", impair_relay_port(l->relay));
     fflush(stdout);
     loop_run(l->loop);
     uv_close((uv_handle_t *)&l->in, NULL);
@@ -125,7 +125,7 @@ int main(int argc, char **argv)
     int r = run(&l, &server, &way);
     if (r != OK)
         fprintf(stderr, "%s: %s\n", argv[0], err_name(r));
-    relay_free(l.relay);
+    impair_relay_free(l.relay);
     loop_free(l.loop);
     return r == OK ? 0 : 1;
 }

@@ -14,7 +14,7 @@
 /* Blocking sockets of a client and a server on a loop that turns one round at a time. */
 
 static struct loop *loop;
-static struct relay *relay;
+static struct impair_relay *relay;
 static int client, server, mover;
 
 static int udp_socket(struct sockaddr_in *a)
@@ -41,9 +41,9 @@ static void start(struct impair_config up, struct impair_config down)
     memcpy(&to.sin6_addr.s6_addr[12], &a.sin_addr, 4);
     loop = loop_new();
     assert_non_null(loop);
-    assert_int_equal(relay_new(&relay, loop, &to, &up, &down), OK);
+    assert_int_equal(impair_relay_new(&relay, loop, &to, &up, &down), OK);
     struct sockaddr_in port = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)relay_port(relay)),
+                               .sin_port = htons((uint16_t)impair_relay_port(relay)),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     assert_int_equal(connect(client, (struct sockaddr *)&port, sizeof port), 0);
     assert_int_equal(connect(mover, (struct sockaddr *)&port, sizeof port), 0);
@@ -52,7 +52,7 @@ static void start(struct impair_config up, struct impair_config down)
 static int end(void **state)
 {
     (void)state;
-    relay_free(relay);
+    impair_relay_free(relay);
     relay = NULL;
     loop_free(loop);
     close(client);
@@ -108,12 +108,12 @@ static void test_both_directions(void **state)
     start((struct impair_config){0}, (struct impair_config){0});
     say(client, "one");
     expect(server, "one", &from);
-    assert_true(ntohs(from.sin_port) != relay_port(relay));
+    assert_true(ntohs(from.sin_port) != impair_relay_port(relay));
     answer(&from, "two");
     answer(&from, "three");
     expect(client, "two", NULL);
     expect(client, "three", NULL);
-    relay_stats(relay, &up, &down);
+    impair_relay_stats(relay, &up, &down);
     assert_true(up.in == 1 && up.out == 1 && down.in == 2 && down.out == 2);
 }
 
@@ -145,7 +145,7 @@ static void test_strangers_are_not_the_server(void **state)
     assert_int_equal(sendto(stranger, "x", 1, 0, (struct sockaddr *)&from, sizeof from), 1);
     answer(&from, "two");
     expect(client, "two", NULL);
-    relay_stats(relay, &up, &down);
+    impair_relay_stats(relay, &up, &down);
     assert_int_equal(down.in, 1);
     close(stranger);
 }
@@ -183,7 +183,7 @@ static void test_loss(void **state)
         socklen_t n = sizeof from;
         while (recvfrom(server, data, sizeof data, 0, (struct sockaddr *)&from, &n) > 0)
             got++;
-        relay_stats(relay, &up, &down);
+        impair_relay_stats(relay, &up, &down);
     } while (up.in < 1000 && uv_hrtime() < stop);
     while (got < up.out && wait_for(server, data, sizeof data, &from) > 0)
         got++;
@@ -197,11 +197,11 @@ static void test_nobody_to_answer(void **state)
     (void)state;
     struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     struct impair_config bad = {.loss = 2}, none = {0};
-    struct relay *other;
+    struct impair_relay *other;
 
     start(none, none);
-    assert_int_equal(relay_new(&other, loop, &to, &bad, &none), ERR_INVALID);
-    assert_int_equal(relay_new(&other, loop, &to, &none, &bad), ERR_INVALID);
+    assert_int_equal(impair_relay_new(&other, loop, &to, &bad, &none), ERR_INVALID);
+    assert_int_equal(impair_relay_new(&other, loop, &to, &none, &bad), ERR_INVALID);
     uv_run(loop_uv(loop), UV_RUN_NOWAIT); /* what was begun of them is closed */
 }
 
