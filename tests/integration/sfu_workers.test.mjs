@@ -91,7 +91,7 @@ test('rooms are counted over all workers, and a closed one makes place', async (
     const subscribe = (room) => signald.request('subscribe', { room, participant: 1, audioSlots: 1, videoSlots: 1 });
     const rooms = [randomUUID(), randomUUID(), randomUUID(), randomUUID()];
     for (const room of rooms.slice(0, 3)) await subscribe(room);
-    await assert.rejects(subscribe(rooms[3]), { code: 'unavailable' });
+    await assert.rejects(subscribe(rooms[3]), { code: 'overloaded' });
     await signald.request('close', { room: rooms[1] });
     await subscribe(rooms[3]);
     for (const room of rooms) await signald.request('close', { room });
