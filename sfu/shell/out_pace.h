@@ -12,10 +12,11 @@
 #include "sfu/core/pacer.h"
 #include "sfu/core/slot.h"
 
-#define OUT_PACE_MAX     512  /* packets held of one transport: beyond, all of them leave */
-#define OUT_PACE_STEP_US 5000 /* between two sends of what is held, so that they are still trains  \
-                               */
-#define OUT_OVERHEAD 40       /* what a packet's header is reckoned at */
+#define OUT_PACE_MAX 512 /* packets held of one transport: beyond, all of them leave */
+#define OUT_PACE_STEP_US                                                                           \
+    5000                /* between two sends of what is held, so that they are still trains        \
+                         */
+#define OUT_OVERHEAD 40 /* what a packet's header is reckoned at */
 
 struct transport;
 

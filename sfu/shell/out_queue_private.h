@@ -9,8 +9,9 @@
 
 #define OUT_ITEMS    8192
 #define OUT_MESSAGES 256
-#define OUT_ARENA    (128 * 1024) /* what is written before it is sent: it should stay in the cache \
-                                   */
+#define OUT_ARENA                                                                                  \
+    (128 * 1024) /* what is written before it is sent: it should stay in the cache                 \
+                  */
 
 /* An item whose header is written. */
 struct out_draft {

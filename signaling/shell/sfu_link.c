@@ -86,8 +86,8 @@ static int send_frame(struct sfu_node *n, cJSON *frame, int64_t id)
 static bool adds_transport(const cJSON *frame)
 {
     const char *t = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(frame, "t"));
-    return t && (strcmp(t, "publish") == 0 || strcmp(t, "subscribe") == 0 ||
-                 strcmp(t, "watch") == 0);
+    return t &&
+           (strcmp(t, "publish") == 0 || strcmp(t, "subscribe") == 0 || strcmp(t, "watch") == 0);
 }
 
 void sfu_request(struct sfu_pool *p, const char *node, cJSON *frame, sfu_reply_fn fn, void *arg)

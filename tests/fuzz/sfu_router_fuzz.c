@@ -1,5 +1,6 @@
 /* The router fed with what a hostile but authenticated peer may send: RTP to a publisher, RTCP to
  * both sides, time going on. The input is a script of records: kind, length, bytes. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,7 +66,7 @@ static struct sdp_publish describe(void)
                                     .rtx_ssrc = 0x03030303};
     p.track[2] = p.track[1];
     p.track[2].source = SDP_SOURCE_SCREEN;
-    strcpy(p.track[2].mid, "2");
+    snprintf(p.track[2].mid, sizeof p.track[2].mid, "2");
     p.track[2].ssrc = p.track[2].rtx_ssrc = 0;
     p.track[2].fir = p.track[2].remb = true;
     add_codecs(&p.track[1]);

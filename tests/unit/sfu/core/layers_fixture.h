@@ -3,6 +3,8 @@
 #ifndef SOTTO_TEST_LAYERS_FIXTURE_H
 #define SOTTO_TEST_LAYERS_FIXTURE_H
 
+#include <stdio.h>
+
 #include "lib/proto/rtcp.h"
 #include "tests/unit/lib/proto/dd_stream.h"
 #include "tests/unit/sfu/core/room_fixture.h"
@@ -47,8 +49,8 @@ static inline struct sdp_publish layers_sdp(bool simulcast, bool dd, const char 
     t->ext.id[RTP_EXT_VIDEO_ORIENTATION] = TURN_ID;
     t->ext.id[RTP_EXT_DEPENDENCY_DESCRIPTOR] = dd ? DD_ID : 0;
     for (size_t i = 0; simulcast && i < 3; i++) {
-        strcpy(t->rid[t->n_rids++], (rids ? rids : fixture_rids)[i]);
-        strcpy(t->layer[t->n_layers++].rid, (rids ? rids : fixture_rids)[i]);
+        snprintf(t->rid[t->n_rids++], SDP_RID_LEN, "%s", (rids ? rids : fixture_rids)[i]);
+        snprintf(t->layer[t->n_layers++].rid, SDP_RID_LEN, "%s", (rids ? rids : fixture_rids)[i]);
     }
     return p;
 }

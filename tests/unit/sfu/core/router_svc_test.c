@@ -455,7 +455,7 @@ static void test_a_watcher_has_numbers_of_his_own(void **state)
     struct made_video v = made_video(CODEC_VP8, 0, false);
     char mid[32];
     w.n_video = 1;
-    strcpy(w.video[0].mid, "the-second-of-them");
+    snprintf(w.video[0].mid, sizeof w.video[0].mid, "the-second-of-them");
     w.video[0].pt[CODEC_VP8] = 41;
     w.video[0].ext.id[RTP_EXT_MID] = 12;
     assert_int_equal(router_subscribe(r, &fixture_room, 2, 0, 1, 99, START_US, &s), OK);
