@@ -135,6 +135,47 @@ static void threads_lose_no_count(void **state)
     free(text);
 }
 
+static int render_own(struct buf *out, void *arg)
+{
+    return buf_printf(out, "# TYPE test_own gauge\ntest_own{of=\"%s\"} 1\n", (const char *)arg);
+}
+
+static int render_nothing(struct buf *out, void *arg)
+{
+    (void)out;
+    (void)arg;
+    return ERR_NOMEM;
+}
+
+static void sources_write_their_own(void **state)
+{
+    char one[] = "one", two[] = "two";
+    struct metric_source a = {.render = render_own, .arg = one};
+    struct metric_source b = {.render = render_own, .arg = two};
+    struct metric_source bad = {.render = render_nothing};
+    struct buf out;
+
+    (void)state;
+    metric_source_remove(&a); /* never added */
+    metric_source_add(&a);
+    metric_source_add(&b);
+    char *text = rendered();
+    assert_has(text, "test_own{of=\"one\"} 1\n");
+    assert_has(text, "test_own{of=\"two\"} 1\n");
+    free(text);
+    metric_source_add(&bad);
+    buf_init(&out, 0);
+    assert_int_equal(metrics_render(&out), ERR_NOMEM);
+    buf_free(&out);
+    metric_source_remove(&bad);
+    metric_source_remove(&a);
+    text = rendered();
+    assert_null(strstr(text, "one"));
+    assert_has(text, "test_own{of=\"two\"} 1\n");
+    free(text);
+    metric_source_remove(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +185,7 @@ int main(void)
         cmocka_unit_test(histograms_carry_labels),
         cmocka_unit_test(says_when_the_text_does_not_fit),
         cmocka_unit_test(threads_lose_no_count),
+        cmocka_unit_test(sources_write_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

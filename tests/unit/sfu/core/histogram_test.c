@@ -140,6 +140,25 @@ static void since_tells_the_last_interval(void **state)
     assert_int_equal(histogram_mean(&interval), 200);
 }
 
+static void below_is_exact_where_buckets_begin(void **state)
+{
+    (void)state;
+    for (int64_t v = 0; v < 3000; v++) {
+        histogram_record_n(&h, v, 3);
+    }
+    assert_int_equal(h.count, 9000);
+    assert_int_equal(h.sum, 3 * 2999 * 3000 / 2);
+    assert_int_equal(h.max, 2999);
+    for (unsigned bit = 1; bit < 11; bit++) {
+        assert_int_equal(histogram_below(&h, 1u << bit), 3 * (1u << bit));
+        assert_int_equal(histogram_below(&h, 3u << bit >> 1), 3 * (3u << bit >> 1));
+    }
+    assert_int_equal(histogram_below(&h, 0), 0);
+    assert_int_equal(histogram_below(&h, UINT64_C(1) << 32), 9000);
+    histogram_record_n(&h, -5, 2);
+    assert_int_equal(histogram_below(&h, 1), 5);
+}
+
 /* Told, not a bound. */
 static void time_of_a_record(void **state)
 {
@@ -168,6 +187,7 @@ int main(void)
         cmocka_unit_test_setup(extremes_do_no_harm, setup),
         cmocka_unit_test_setup(merging_equals_recording_in_one, setup),
         cmocka_unit_test_setup(since_tells_the_last_interval, setup),
+        cmocka_unit_test_setup(below_is_exact_where_buckets_begin, setup),
         cmocka_unit_test_setup(time_of_a_record, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

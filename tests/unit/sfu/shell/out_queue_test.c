@@ -4,6 +4,7 @@
 #include <srtp2/srtp.h>
 #include <stdlib.h>
 
+#include "lib/base/ids.h"
 #include "sfu/shell/out_queue.h"
 #include "sfu/shell/transport.h"
 
@@ -376,6 +377,40 @@ static void a_full_queue_flushes_itself(void **state)
     close_scene(s);
 }
 
+/* From arrival to the kernel, of each packet that is sent the first time: a train's first counts
+ * for all in it. */
+static void transit_times_are_recorded(void **state)
+{
+    struct scene *s = open_scene(SRTP_AEAD_AES_128_GCM);
+    const struct histogram *h = out_queue_transit(s->q);
+    uint8_t data[800] = {0x10, 0};
+    struct rtp_out o = {.pt = VIDEO_PT, .ts = 1, .ssrc = VIDEO_SSRC(1)};
+    struct track *t;
+    size_t n;
+    (void)state;
+    for (o.seq = 1; o.seq <= 4; o.seq++) { /* the first of them is 20 ms old, the others 5 ms */
+        int64_t age_us = o.seq == 1 ? 20000 : 5000;
+        queue(s, fixture_parsed(s->r, &o, data, sizeof data, clock_mono_us() - age_us), 0);
+        data[0] = 0;
+    }
+    out_queue_flush_all(s->q);
+    assert_int_equal(h->count, 4 * PEERS);
+    assert_true(h->max >= 20000 && h->max < 20000 + 10000000);
+    assert_int_equal(histogram_below(h, 16384), 0);
+
+    struct packet *k = fixture_parsed(s->r, &o, data, sizeof data, clock_mono_us() - 900000);
+    const struct forward *f = router_packet(s->r, s->p, k, &n, &t);
+    assert_int_equal(n, PEERS);
+    for (size_t i = 0; i < n; i++) {
+        out_queue_add(s->q, f[i].slot->subscriber->user, f[i].slot, k, &f[i].to, true, 0);
+    }
+    packet_unref(k);
+    out_queue_flush_all(s->q);
+    assert_int_equal(n_sent, 5 * PEERS);
+    assert_int_equal(h->count, 4 * PEERS);
+    close_scene(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +422,7 @@ int main(void)
         cmocka_unit_test(without_an_address_numbers_go_on),
         cmocka_unit_test(what_the_kernel_refuses_is_counted),
         cmocka_unit_test(a_full_queue_flushes_itself),
+        cmocka_unit_test(transit_times_are_recorded),
     };
     if (srtp_init() != srtp_err_status_ok) {
         return 1;
