@@ -146,7 +146,7 @@ const struct config_key config_keys[] = {
     STR("sfu.node", "sfu-1", 1, 64, "This SFU's name, another for each."),
     STR("sfu.region", "local", 1, 64, "Where it stands; calls are placed near their people."),
     ADDR("sfu.address", "0.0.0.0", "Address of the media port."),
-    INT("sfu.port", "7000", 0, 65535, "UDP port of the first worker's media; the next worker has the next one; 0 takes any."),
+    INT("sfu.port", "7000", 0, 65535, "UDP port of the first worker's media, and TCP port where [sfu] tcp says so; the next worker has the next one; 0 takes any."),
     INT("sfu.workers", "0", 0, 48, "Threads that forward media, each with rooms of its own; 0 takes one for each CPU that sfud may use."),
     BOOL("sfu.pin_workers", "no", "Bind each worker to a CPU of its own."),
     ADDRS("sfu.public_addresses", "", "Addresses that clients reach the media port at; empty means all of this host's."),

@@ -40,7 +40,9 @@ struct out_counts {
     uint64_t too_large;
 };
 
-/* Where messages go: returns how many datagrams were taken (as udp_send_messages). */
+/* Where messages go: returns how many datagrams were taken (as udp_send_messages). A message's peer
+ * is `addr` of the transport's selected peer_address: by that the worker finds ICE-TCP connections.
+ */
 typedef int (*out_send_fn)(void *arg, const struct udp_message *m, int n);
 
 /* NULL when out of memory. */

@@ -115,6 +115,10 @@ test('a group call: numbers for the SFU, ids for the clients', async () => {
     }
     sfu.answers.publish = { error: { code: 'bad_request', message: 'no' } };
     assert.equal((await b.socket.request('sfu_publish', { callId, sdp: SDP })).error.code, 'bad_request');
+    sfu.answers.publish = { error: { code: 'overloaded', message: 'limit' } };
+    const full = (await b.socket.request('sfu_publish', { callId, sdp: SDP })).error;
+    assert.equal(full.code, 'overloaded');
+    assert.ok(full.retryAfterMs > 0, JSON.stringify(full));
     delete sfu.answers.publish;
 
     const eve = await person();

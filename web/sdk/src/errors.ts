@@ -35,9 +35,15 @@ export class SottoError extends Error {
   get temporary(): boolean {
     return (
       this.status >= 500 ||
-      ["offline", "timeout", "unavailable", "sfu_unavailable", "rate_limited", "network"].includes(
-        this.code,
-      )
+      [
+        "offline",
+        "timeout",
+        "unavailable",
+        "sfu_unavailable",
+        "overloaded",
+        "rate_limited",
+        "network",
+      ].includes(this.code)
     );
   }
 }

@@ -51,10 +51,51 @@ static void a_silent_peer_is_lost(void **state)
     free(w);
 }
 
+/* Who is connected and has nothing to report isn't looked at until he may have fallen silent. */
+static void who_is_idle_costs_nothing(void **state)
+{
+    (void)state;
+    struct worker *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    w->table = transport_table_new();
+    w->o.connect_us = 30 * SECOND;
+    w->now_us = 1000 * SECOND;
+    struct transport *t = transport_new(w->table, CONTROL_WHICH_PUBLISH, &room, 1, w->now_us);
+    worker_add(w, t);
+    for (int i = 0; i < 20; i++) { /* not connected: each tenth of a second */
+        size_t before = t->due.slot;
+        w->now_us += DUE_TICK_US;
+        worker_check_peers(w);
+        assert_true(t->due.waits && (i == 0 || t->due.slot != before));
+    }
+    t->connected = true;
+    t->heard_us = w->now_us;
+    w->now_us += DUE_TICK_US;
+    worker_check_peers(w);
+    size_t slot = t->due.slot;
+    for (int i = 0; i < 298; i++) {
+        w->now_us += DUE_TICK_US;
+        worker_check_peers(w);
+        assert_int_equal(t->due.slot, slot);
+    }
+    worker_look_at(w, t); /* something changed */
+    assert_int_not_equal(t->due.slot, slot);
+    w->now_us += DUE_TICK_US;
+    worker_check_peers(w);
+    assert_false(t->lost);
+    w->now_us += 3 * DUE_TICK_US;
+    worker_check_peers(w);
+    assert_true(t->lost && !t->due.waits);
+    transport_free(w->table, t);
+    transport_table_free(w->table);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_silent_peer_is_lost),
+        cmocka_unit_test(who_is_idle_costs_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
