@@ -87,11 +87,13 @@ static bool gives_way(int kind, int other, bool other_is_before, bool they_send)
 static bool is_taken(const struct sdp *offer, const struct sdp_media *m, const struct sdp_extmap *e,
                      int kind, bool they_send)
 {
-    for (size_t i = 0; i < offer->n_media && offer->bundle; i++) {
-        const struct sdp_media *o = &offer->media[i];
-        for (size_t k = 0; k < o->n_ext && o != m; k++) {
-            int other = o->ext[k].id == e->id ? offered_kind(o, &o->ext[k], they_send) : -1;
-            if (other >= 0 && other != kind && gives_way(kind, other, o < m, they_send)) {
+    for (const struct sdp_media *o = offer->media; o < offer->media + offer->n_media; o++) {
+        for (size_t k = 0; k < o->n_ext && (offer->bundle || o == m); k++) {
+            const struct sdp_extmap *x = &o->ext[k];
+            bool differs = x->id == e->id && strcmp(x->uri, e->uri) != 0;
+            int other = differs ? offered_kind(o, x, they_send) : -1;
+            bool is_before = o == m ? x < e : o < m;
+            if (other >= 0 && other != kind && gives_way(kind, other, is_before, they_send)) {
                 return true;
             }
         }

@@ -133,6 +133,11 @@ static void an_id_means_one_thing(void **state)
     assert_int_equal(w.audio[0].ext.id[RTP_EXT_MID], 1);
     assert_int_equal(w.audio[0].ext.id[RTP_EXT_AUDIO_LEVEL], 2);
     assert_int_equal(w.video[0].ext.id[RTP_EXT_ABS_SEND_TIME], 0);
+    /* Nor twice on one line. */
+    assert_int_equal(watch(&w, &out, "aiortc_watch", "extmap:2 urn", "extmap:1 urn"), OK);
+    assert_int_equal(w.audio[0].ext.id[RTP_EXT_MID], 1);
+    assert_int_equal(w.audio[0].ext.id[RTP_EXT_AUDIO_LEVEL], 0);
+    assert_int_equal(w.video[0].ext.id[RTP_EXT_ABS_SEND_TIME], 2);
     buf_free(&out);
 }
 
