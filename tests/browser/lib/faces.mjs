@@ -32,9 +32,18 @@ function colour([top, bottom, skin, shirt, hair], x, y, cx, cy) {
     return top.map((c, i) => (c * (1 - t) + bottom[i] * t) * light);
 }
 
-/** Writes person number `who` (0–3), nodding gently, to a .y4m file for --use-file-for-fake-video-capture. */
-export function writeFace(file, who) {
-    const parts = [Buffer.from(`YUV4MPEG2 W${width} H${height} F8:1 Ip A1:1 C420jpeg\n`)];
+/** Each point of a plane `scale` times as wide and high. */
+function enlarged(plane, width, scale) {
+    if (scale === 1) return plane;
+    const large = Buffer.alloc(plane.length * scale * scale);
+    const wide = width * scale;
+    for (let i = 0; i < large.length; i++) large[i] = plane[Math.floor(i / wide / scale) * width + Math.floor((i % wide) / scale)];
+    return large;
+}
+
+/** Writes person number `who` (0–3), nodding gently, to a .y4m file for --use-file-for-fake-video-capture: 640×360, or `scale` times that. */
+export function writeFace(file, who, scale = 1) {
+    const parts = [Buffer.from(`YUV4MPEG2 W${width * scale} H${height * scale} F8:1 Ip A1:1 C420jpeg\n`)];
     for (let n = 0; n < frames; n++) {
         const turn = (2 * Math.PI * n) / frames;
         const [cx, cy] = [width / 2 + 6 * Math.sin(turn), height * 0.42 + 2 * Math.cos(turn)];
@@ -49,7 +58,8 @@ export function writeFace(file, who) {
                 chroma[1][at] = 0.439 * r - 0.368 * g - 0.071 * b + 128;
             }
         }
-        parts.push(Buffer.from('FRAME\n'), luma, ...chroma);
+        const planes = chroma.map((plane) => enlarged(plane, width / 2, scale));
+        parts.push(Buffer.from('FRAME\n'), enlarged(luma, width, scale), ...planes);
     }
     writeFileSync(file, Buffer.concat(parts));
 }

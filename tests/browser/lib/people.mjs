@@ -29,9 +29,31 @@ export async function closeBrowsers() {
     browsers.clear();
 }
 
-/** A person at the app, logged in through the form. `query` goes into the URL (`ice=relay`, `p2p=off`). */
+/** What a page of a test knows about its own connections, before the app's first line: `window.peers`, and how often a description was set. */
+function watchPeers(mediaKey) {
+    window.peers = [];
+    window.negotiations = 0;
+    const Native = RTCPeerConnection;
+    window.RTCPeerConnection = class extends Native {
+        constructor(...args) {
+            super(...args);
+            window.peers.push(this);
+        }
+        setRemoteDescription(...args) {
+            window.negotiations++;
+            return super.setRemoteDescription(...args);
+        }
+    };
+    if (mediaKey?.older) delete window.RTCRtpScriptTransform;
+    if (mediaKey) window.sottoTest = { mediaKey: { keyId: mediaKey.keyId, key: Uint8Array.from(mediaKey.key) } };
+}
+
+/**
+ * A person at the app, logged in through the form. `query` goes into the URL (`ice=relay`, `p2p=off`); `mediaKey` ({keyId, key: bytes})
+ * encrypts her calls end to end, with `older: true` the way that Chromium had before RTCRtpScriptTransform.
+ */
 export class Person {
-    static async arrive(stack, { name = 'p', account, query = '', browser, viewport = { width: 960, height: 640 } } = {}) {
+    static async arrive(stack, { name = 'p', account, query = '', browser, mediaKey, viewport = { width: 960, height: 640 } } = {}) {
         const person = new Person();
         person.stack = stack;
         person.account = account ?? (await newUser(stack, name));
@@ -43,6 +65,7 @@ export class Person {
         person.console = [];
         person.page.on('console', (message) => person.console.push(`${message.type()} ${message.text()}`));
         person.page.on('pageerror', (error) => person.console.push(`pageerror ${error.stack}`));
+        await person.page.addInitScript(watchPeers, mediaKey);
         await person.page.goto(`${stack.url}/${query ? `?${query}` : ''}`);
         await person.see('login-username').fill(person.username);
         await person.see('login-password').fill(person.account.password);
@@ -125,6 +148,42 @@ export class Person {
             },
             ms,
         );
+    }
+
+    /** Sums over everything that this page receives of video now: packets and decoded frames. */
+    received() {
+        return this.page.evaluate(async () => {
+            const sum = { packets: 0, frames: 0 };
+            for (const peer of window.peers.filter((p) => p.connectionState === 'connected')) {
+                for (const report of (await peer.getStats()).values()) {
+                    if (report.type !== 'inbound-rtp' || report.kind !== 'video') continue;
+                    sum.packets += report.packetsReceived;
+                    sum.frames += report.framesDecoded ?? 0;
+                }
+            }
+            return sum;
+        });
+    }
+
+    /** Waits until `count` new pictures of each of the others were drawn in their tiles. */
+    async draws(others, count = 5, ms = 30_000) {
+        const users = others.map((o) => o.username);
+        const drawn = this.page.evaluate(
+            ([names, n, limit]) =>
+                Promise.all(
+                    names.map((name) => {
+                        const video = document.querySelector(`video[data-testid=remote-video][data-user="${name}"]`);
+                        return new Promise((resolve) => {
+                            let left = n;
+                            const next = () => (--left < 0 ? resolve('drawn') : video.requestVideoFrameCallback(next));
+                            setTimeout(() => resolve(`${n - left} pictures of ${name}`), limit);
+                            next();
+                        });
+                    }),
+                ),
+            [users, count, ms],
+        );
+        for (const result of await drawn) if (result !== 'drawn') throw new Error(`${this.username} saw ${result} in ${ms} ms`);
     }
 
     /** The newest record of GET /v1/calls. */
