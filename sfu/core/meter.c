@@ -4,6 +4,7 @@
 
 #define SILENT_MEASURES 3 /* a layer is gone after so many */
 #define SILENT_FRAMES   2 /* a measure with fewer frames of others says nothing */
+#define STILL_US        250000
 #define STEADY          4 /* what is told of fps changes when it is off by a fourth */
 
 static uint32_t smooth(uint32_t was, uint64_t is)
@@ -52,7 +53,7 @@ void meter_tick(struct meter *m, int64_t now_us)
             measure_layer(m, sid, tid, us, frames > SILENT_FRAMES);
         }
     }
-    if (frames > 0) { /* a still screen is as fast as before */
+    if (frames > 0 && now_us - m->last_us < STILL_US) { /* a still screen is as fast as before */
         measure_frames(m, us);
     }
     memset(m->bytes, 0, sizeof m->bytes);

@@ -14,6 +14,7 @@
 /* Zero-initialise. */
 struct meter {
     int64_t since_us;                              /* 0: nothing came yet */
+    int64_t last_us;                               /* of the newest packet */
     uint32_t bytes[METER_SPATIAL][METER_TEMPORAL]; /* since then */
     uint16_t frames[METER_TEMPORAL];               /* pictures, by their temporal layer */
     uint8_t silent[METER_SPATIAL][METER_TEMPORAL]; /* measures without a packet, while others came
@@ -32,6 +33,7 @@ static inline void meter_packet(struct meter *m, uint8_t sid, uint8_t tid, size_
     sid = sid < METER_SPATIAL ? sid : METER_SPATIAL - 1;
     tid = tid < METER_TEMPORAL ? tid : METER_TEMPORAL - 1;
     m->since_us = m->since_us ? m->since_us : now_us;
+    m->last_us = now_us;
     m->bytes[sid][tid] += (uint32_t)bytes;
     m->frames[tid] = (uint16_t)(m->frames[tid] + new_picture);
     m->n_spatial = sid < m->n_spatial ? m->n_spatial : (uint8_t)(sid + 1);

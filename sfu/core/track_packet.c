@@ -118,10 +118,12 @@ static bool note_dd_sizes(struct track_stream *s, const struct packet *k, uint16
     return true;
 }
 
+/* What a payload says is believed where it isn't known to be no keyframe: it may be cipher text. */
 static bool note_size(struct track *t, struct track_stream *s, struct packet *k)
 {
-    uint16_t width = k->has_info ? k->info.width : 0, height = k->has_info ? k->info.height : 0;
-    if (!note_dd_sizes(s, k, &width, &height) && k->has_info) {
+    bool told = k->has_info && (!k->has_dd || k->dd.keyframe);
+    uint16_t width = told ? k->info.width : 0, height = told ? k->info.height : 0;
+    if (!note_dd_sizes(s, k, &width, &height) && told) {
         note_vp9_sizes(s, k);
     }
     if (!width || (width == s->width && height == s->height)) {
@@ -158,7 +160,7 @@ static void take_video(struct track *t, struct track_stream *s, struct packet *k
                                 .ext_seq = k->ext_seq,
                                 .now_us = k->arrival_us};
     describe_video(s, k, p);
-    if (note_size(t, s, k)) {
+    if ((p->info || p->dd) && note_size(t, s, k)) {
         out->woke = true;
         p->stream = t->rank[k->stream];
     }
