@@ -117,13 +117,20 @@ static bool is_deaf(const struct subscriber_rate *r, int64_t now_us)
     return !hears(r) && (!r->pace.bwe || (r->sent_us != 0 && now_us - r->sent_us > RATE_DEAF_US));
 }
 
-static bool is_starting(const struct subscriber_rate *r, int64_t now_us)
+static bool is_congested(const struct subscriber_rate *r, int64_t now_us)
 {
     const struct bwe *b = r->pace.bwe;
-    if (!b || !r->twcc || b->stats.overuses > 0 || b->loss.limit_bps < b->rate.bps) {
+    bool fell = b->rate.decreased_us != INT64_MIN && now_us - b->rate.decreased_us < RATE_CALM_US;
+    return fell || b->stats.overuses > r->fresh_overuses || b->loss.limit_bps < b->rate.bps;
+}
+
+static bool is_starting(const struct subscriber_rate *r, int64_t now_us)
+{
+    int64_t since_us = r->fresh_us > r->heard_us ? r->fresh_us : r->heard_us;
+    if (!r->pace.bwe || !r->twcc || is_congested(r, now_us)) {
         return false;
     }
-    return r->heard_us == 0 || now_us - r->heard_us < RATE_START_US;
+    return r->heard_us == 0 || now_us - since_us < RATE_START_US;
 }
 
 /* What is left for video. */
@@ -334,18 +341,42 @@ static int64_t grant(const struct subscriber_rate *r, int64_t now_us)
     return granted && floor > budget ? floor : budget;
 }
 
-/* What probes are to look for: all that is asked for, or, while more is being sent than the
- * estimate carries, that. */
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What probes are to look for: all that is asked for and, where the estimate carries less, what is
+ * being sent and everybody's smallest picture. */
 static void tell_wanted(struct subscriber_rate *r, int64_t now_us)
 {
-    int64_t bps = r->result.wanted_bps;
-    if (r->result.used_bps > r->budget_bps && r->result.used_bps > bps) {
-        bps = r->result.used_bps;
-    }
+    int64_t bps = r->result.wanted_bps, least = larger(r->result.used_bps, r->floor_bps);
+    bps = least > r->budget_bps ? larger(bps, least) : bps;
     if (bps > 0) {
         bps = (int64_t)(((double)bps + r->use.audio_bps + r->use.rtx_bps) / MARGIN);
     }
     bwe_set_wanted(r->pace.bwe, bps, now_us);
+    if (bps > bwe_target_bps(r->pace.bwe)) { /* a probe may be due earlier than it was */
+        r->tick_us = now_us;
+    }
+}
+
+/* Somebody is to be shown who wasn't, or who sent nothing. */
+static bool is_new(const struct allocator_slot *s, const struct allocator_was *was)
+{
+    bool silent = was->choice.state == ALLOCATOR_OFF || was->choice.state == ALLOCATOR_NO_LAYER;
+    return s->visible && s->source && lowest_bps(s) > 0 && (silent || was->source != s->source);
+}
+
+static void note_sources(struct subscriber_rate *r, const struct allocator_slot *slots, size_t n,
+                         int64_t now_us)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (is_new(&slots[i], &r->allocator.was[i])) {
+            r->fresh_us = now_us;
+            r->fresh_overuses = r->pace.bwe ? r->pace.bwe->stats.overuses : 0;
+        }
+    }
 }
 
 static void note_probes(struct subscriber_rate *r, int64_t now_us)
@@ -364,6 +395,7 @@ void subscriber_rate_run(struct subscriber_rate *r, uint8_t shed, int64_t now_us
     note_probes(r, now_us);
     measure(r, now_us);
     size_t n = subscriber_layers(r->subscriber, slots, now_us);
+    note_sources(r, slots, n, now_us);
     r->budget_bps = budget_of(r, now_us);
     r->floor_bps = floor_of(slots, n);
     struct allocator_input in = {.budget_bps = grant(r, now_us),

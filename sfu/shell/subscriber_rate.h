@@ -16,9 +16,11 @@
 
 #define RATE_MAX_BPS  50000000
 #define RATE_STATUSES TWCC_MAX_PACKETS /* of one feedback that are looked at */
-/* Until so long after the first feedback everybody's smallest picture is sent, whatever the
- * estimate: it hasn't had time to be one. */
+/* Until so long after the first feedback, or after somebody new is to be shown, everybody's
+ * smallest picture is sent, whatever the estimate: it hasn't had time to be one, or no reason to
+ * grow. Not where congestion showed, or did lately. */
 #define RATE_START_US 1200000
+#define RATE_CALM_US  10000000
 /* Numbers went out for so long and no feedback came: the client gives none. */
 #define RATE_DEAF_US 3000000
 /* How far the smallest pictures that are being sent may pass the budget, in percent, before one of
@@ -39,6 +41,8 @@ struct subscriber_rate {
     struct subscriber *subscriber;
     bool twcc;                     /* the answer agreed to transport-wide feedback */
     int64_t sent_us, heard_us;     /* the first number, the first feedback; 0: none yet */
+    int64_t fresh_us;              /* when somebody new was last shown */
+    uint64_t fresh_overuses;       /* counted until then */
     int64_t tick_us;               /* when bwe_tick is due */
     uint64_t probes;               /* that had succeeded */
     int64_t probed_us;             /* when one last did; 0: never */

@@ -1,7 +1,8 @@
-// A UDP relay between a browser and a server that loses packets on purpose.
+// A UDP relay between a browser and a server that loses packets on purpose, and is as narrow and far as one likes.
 import { createSocket } from 'node:dgram';
 
 const bind = (socket) => new Promise((resolve) => socket.bind(0, '127.0.0.1', () => resolve(socket.address().port)));
+const QUEUE_MS = 300; // of the bottleneck; what finds it longer is lost
 /** Encrypted media, by its first two bytes (RFC 7983, RFC 5761): what may be lost. */
 const isRtp = (m) => m[0] >= 128 && m[0] <= 191 && !(m[1] >= 192 && m[1] <= 223);
 
@@ -9,12 +10,19 @@ export class LossyRelay {
     #front = createSocket('udp4');
     #backs = new Map();
     #random;
+    #closed = false;
     lost = 0;
     passed = 0;
+    /** Packets that found the bottleneck's queue full. */
+    dropped = 0;
+    #freeAt = 0;
 
-    /** `loss` is a share of the RTP packets, each way; `seed` makes it the same each time. */
-    constructor(serverPort, { up = 0, down = 0, seed = 1 } = {}) {
-        Object.assign(this, { serverPort, up, down });
+    /**
+     * `up` and `down` are shares of the RTP packets that are lost; `seed` makes it the same each time. `downBps`: the bottleneck on
+     * the way to the client (0: none); `delayMs`: each way. All may be set anew at any time.
+     */
+    constructor(serverPort, { up = 0, down = 0, seed = 1, downBps = 0, delayMs = 0 } = {}) {
+        Object.assign(this, { serverPort, up, down, downBps, delayMs });
         let state = seed;
         this.#random = () => {
             state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -37,18 +45,36 @@ export class LossyRelay {
         return true;
     }
 
+    #later(ms, send) {
+        if (ms < 1) send();
+        else setTimeout(send, ms);
+    }
+
+    /** Through the bottleneck, in order. */
+    #squeeze(message, send) {
+        const now = performance.now();
+        const wait = Math.max(0, this.#freeAt - now);
+        if (this.downBps && wait > QUEUE_MS) {
+            this.dropped++;
+            return;
+        }
+        this.#freeAt = now + wait + (this.downBps ? (message.length * 8000) / this.downBps : 0);
+        this.#later(this.#freeAt - now + this.delayMs, send);
+    }
+
     async #fromClient(message, from) {
         const key = `${from.address}:${from.port}`;
         if (!this.#backs.has(key)) this.#backs.set(key, this.#openBack(from));
         const back = await this.#backs.get(key);
-        if (!this.#loses(message, this.up)) back.send(message, this.serverPort, '127.0.0.1');
+        if (!this.#loses(message, this.up)) this.#later(this.delayMs, () => this.#closed || back.send(message, this.serverPort, '127.0.0.1'));
     }
 
     async #openBack(client) {
         const back = createSocket('udp4');
         await bind(back);
         back.on('message', (message) => {
-            if (!this.#loses(message, this.down)) this.#front.send(message, client.port, client.address);
+            if (this.#loses(message, this.down)) return;
+            this.#squeeze(message, () => this.#closed || this.#front.send(message, client.port, client.address));
         });
         return back;
     }
@@ -64,6 +90,7 @@ export class LossyRelay {
     }
 
     async close() {
+        this.#closed = true;
         this.#front.close();
         for (const back of this.#backs.values()) (await back).close();
     }

@@ -128,6 +128,27 @@ static void random_loss_takes_no_layer(void **state)
     world_close();
 }
 
+/* An estimate that had no reason to grow pauses nobody who turns his camera on. */
+static void a_camera_after_a_long_talk(void **state)
+{
+    static const double camera[WORLD_LAYERS + 1] = {1800000};
+    (void)state;
+    world_open(camera, true);
+    w.layer_bps[0] = 0;
+    world_run(20);
+    assert_true(bwe_target_bps(w.rate->pace.bwe) < 1000000);
+    w.layer_bps[0] = camera[0];
+    w.key[0] = true;
+    w.frame_us = w.now_us;
+    for (int i = 0; i < 100; i++) {
+        world_run(0.1);
+        assert_false(is_paused());
+    }
+    assert_true(bwe_target_bps(w.rate->pace.bwe) > 1800000);
+    assert_int_equal(w.dropped, 0);
+    world_close();
+}
+
 /* A keyframe far larger than a burst: it leaves by and by, sound between its parts without delay,
  * and the link's queue stays short. */
 static void a_large_keyframe_is_spread(void **state)
@@ -274,6 +295,7 @@ int main(void)
         cmocka_unit_test(a_narrow_link_keeps_the_sound),
         cmocka_unit_test(the_layer_that_fits),
         cmocka_unit_test(random_loss_takes_no_layer),
+        cmocka_unit_test(a_camera_after_a_long_talk),
         cmocka_unit_test(a_large_keyframe_is_spread),
         cmocka_unit_test(without_feedback_nothing_is_bounded),
         cmocka_unit_test(remb_bounds_who_gives_nothing_better),
