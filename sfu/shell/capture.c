@@ -387,15 +387,23 @@ void capture_stop(struct capture *c)
     atomic_store_explicit(&c->stopping, true, memory_order_release);
 }
 
+void capture_finish(struct capture *c)
+{
+    if (c->running) {
+        capture_stop(c);
+        pthread_join(c->thread, NULL);
+        c->running = false;
+        c->fd = -1; /* which the thread has closed */
+    }
+}
+
 void capture_free(struct capture *c)
 {
     if (!c) {
         return;
     }
-    if (c->running) {
-        capture_stop(c);
-        pthread_join(c->thread, NULL);
-    } else if (c->fd >= 0) {
+    capture_finish(c);
+    if (c->fd >= 0) {
         close(c->fd);
         (void)unlink(c->path);
     }

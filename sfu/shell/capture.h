@@ -63,6 +63,8 @@ bool capture_done(const struct capture *c);
 void capture_counts(const struct capture *c, struct capture_counts *out);
 /* Ends it soon. */
 void capture_stop(struct capture *c);
+/* Ends it and waits for its thread: counts are final then. */
+void capture_finish(struct capture *c);
 /* Ends it, waits for its thread (some 20 ms at most, and the disk) and frees. NULL is fine. */
 void capture_free(struct capture *c);
 

@@ -222,6 +222,7 @@ static void on_room(struct http_request *r, void *arg)
 static void end_capture(struct debug_admin *a)
 {
     struct capture_counts n;
+    capture_finish(a->capture); /* which may write some more */
     capture_counts(a->capture, &n);
     LOG_W("capture_ended", "room=%s file=%s packets=%llu bytes=%llu dropped=%llu",
           capture_room(a->capture)->s, log_quote(capture_path(a->capture)),
