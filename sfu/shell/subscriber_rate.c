@@ -321,23 +321,42 @@ static int64_t floor_of(const struct allocator_slot *slots, size_t n)
     return sum + sum / 20; /* rates vary from one look to the next */
 }
 
-/* Whether all who are shown are being sent. */
-static bool nobody_paused(const struct subscriber_rate *r)
+/* More goes into the link than it carries: a queue stands, or much is lost. An estimate below what
+ * is being sent shows no such thing: jitter and loss of a radio link keep it low. */
+static bool is_drowning(const struct subscriber_rate *r)
 {
-    for (size_t i = 0; i < r->allocator.n_slots; i++) {
-        if (r->allocator.was[i].choice.state == ALLOCATOR_BANDWIDTH) {
-            return false;
-        }
+    const struct bwe *b = r->pace.bwe;
+    if (!b || r->heard_us == 0) {
+        return false;
     }
-    return true;
+    if (b->feedback_us == INT64_MIN) { /* what the receiver says is all there is */
+        return b->remb_bps >= 0 && r->floor_bps > r->budget_bps;
+    }
+    return bwe_delay_queue_ms(&b->delay) > RATE_DROWN_MS || b->loss.average > RATE_DROWN_LOSS;
 }
 
-/* The budget, or what everybody's smallest picture takes where that is granted beyond it. */
+/* Notes when the link last drowned; what drowns again soon after it was tried rests longer. */
+static void note_drowning(struct subscriber_rate *r, int64_t now_us)
+{
+    if (!is_drowning(r)) {
+        return;
+    }
+    bool fresh = r->drowned_us == 0 || now_us - r->drowned_us >= r->rest_us;
+    if (fresh) {
+        bool again = r->drowned_us != 0 && now_us - r->drowned_us < r->rest_us + RATE_REST_US * 4;
+        int64_t rest = again ? r->rest_us * 2 : RATE_REST_US;
+        r->rest_us = rest < RATE_REST_MAX_US ? rest : RATE_REST_MAX_US;
+    }
+    r->drowned_us = now_us;
+}
+
+/* The budget, or what everybody's smallest picture takes where that is granted beyond it: until it
+ * is shown that the link doesn't carry it. */
 static int64_t grant(const struct subscriber_rate *r, int64_t now_us)
 {
     int64_t budget = r->budget_bps, floor = r->floor_bps;
     bool granted =
-        is_starting(r, now_us) || (nobody_paused(r) && floor <= budget / 100 * RATE_PATIENCE);
+        is_starting(r, now_us) || r->drowned_us == 0 || now_us - r->drowned_us >= r->rest_us;
     return granted && floor > budget ? floor : budget;
 }
 
@@ -398,6 +417,7 @@ void subscriber_rate_run(struct subscriber_rate *r, uint8_t shed, int64_t now_us
     note_sources(r, slots, n, now_us);
     r->budget_bps = budget_of(r, now_us);
     r->floor_bps = floor_of(slots, n);
+    note_drowning(r, now_us);
     struct allocator_input in = {.budget_bps = grant(r, now_us),
                                  .probed = r->probed_us && now_us - r->probed_us < PROBED_US,
                                  .shed = shed,

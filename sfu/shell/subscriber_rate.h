@@ -23,9 +23,12 @@
 #define RATE_CALM_US  10000000
 /* Numbers went out for so long and no feedback came: the client gives none. */
 #define RATE_DEAF_US 3000000
-/* How far the smallest pictures that are being sent may pass the budget, in percent, before one of
- * them is paused: an estimate falls by 15 % on a whim. */
-#define RATE_PATIENCE 130
+/* Everybody's smallest picture is paused only when the link is shown not to carry it: a queue of so
+ * many milliseconds stands, or such a share is lost. Then it rests, before it is tried again. */
+#define RATE_DROWN_MS    150
+#define RATE_DROWN_LOSS  0.2
+#define RATE_REST_US     4000000
+#define RATE_REST_MAX_US 64000000
 
 struct transport;
 
@@ -47,6 +50,7 @@ struct subscriber_rate {
     uint64_t probes;               /* that had succeeded */
     int64_t probed_us;             /* when one last did; 0: never */
     int64_t budget_bps, floor_bps; /* of the last run */
+    int64_t drowned_us, rest_us;   /* when the link last did; how long it rests */
     struct rate_use use;
     struct allocator allocator;
     struct allocator_result result;
