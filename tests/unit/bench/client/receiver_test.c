@@ -376,7 +376,8 @@ static void test_padding_is_no_media(void **state)
     receiver_stats(r, &st);
     assert_int_equal(st.packets, 200);
     assert_int_equal(st.media_packets + st.video_packets + st.sampled, 0);
-    assert_int_equal(st.rtx_packets, 100);
+    assert_int_equal(st.rtx_packets, 0);
+    assert_int_equal(st.probes, 100);
     receiver_free(r);
 }
 
