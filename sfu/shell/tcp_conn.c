@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <utlist.h>
 
 /* Writes without waiting: the bytes that the kernel took, or -1 when the connection is broken. */
@@ -90,6 +91,13 @@ void tcp_conn_write(struct tcp_conn *c, int64_t now_us)
 
 /* ---- packets ---- */
 
+/* Nothing more can leave. It ends with the next turn, which finds it hung up, and not here: whoever
+ * sends may be about to become its user. */
+static void break_off(const struct tcp_conn *c)
+{
+    (void)shutdown(c->fd, SHUT_RDWR);
+}
+
 /* The packets in `out` of which the kernel took `sent` bytes: the rest of the one it took a part of
  * must follow, those behind it may be left out. */
 static void keep_rest(struct tcp_conn *c, size_t sent, int64_t now_us)
@@ -107,8 +115,7 @@ static void keep_rest(struct tcp_conn *c, size_t sent, int64_t now_us)
         if (!put(c, l->out + from, end - from, most, now_us)) {
             l->counts.dropped++;
             if (begun) { /* out of memory, in the middle of a packet */
-                tcp_conn_end(c, true);
-                return;
+                break_off(c);
             }
         }
     }
@@ -120,7 +127,8 @@ static void flush(struct tcp_conn *c, int64_t now_us)
     if (l->n_out > 0 && !c->dead) {
         ssize_t n = c->queue_len > 0 ? 0 : write_some(c, l->out, l->out_packet[l->n_out - 1].end);
         if (n < 0) {
-            tcp_conn_end(c, true);
+            l->counts.dropped += l->n_out;
+            break_off(c);
         } else {
             keep_rest(c, (size_t)n, now_us);
         }

@@ -28,7 +28,8 @@ struct tcp_listener_options {
      * in it. */
     void (*on_packet)(void *arg, struct tcp_conn *c, uint8_t *data, size_t len);
     /* A connection with a user ends of its own accord, or was too slow: the user is to forget it.
-     * Not after tcp_conn_drop. */
+     * Not after tcp_conn_drop. Called by tcp_listener_turn and _tick only, never while something is
+     * sent. */
     void (*on_end)(void *arg, struct tcp_conn *c);
     void *arg;
 };

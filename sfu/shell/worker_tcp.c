@@ -67,24 +67,17 @@ static bool is_audio(const struct transport *t, const uint8_t *data, size_t len)
 static int send_message(struct worker *w, const struct peer_address *to,
                         const struct udp_message *m)
 {
-    const struct transport *t = to->transport; /* the address may be lost on the way */
     struct tcp_conn *c = to->tcp;
     size_t step = m->segment ? m->segment : m->len;
     int taken = 0;
     tcp_conn_cork(c);
     for (size_t at = 0; at < m->len; at += step) {
         size_t len = m->len - at < step ? m->len - at : step;
-        bool dear = is_audio(t, m->data + at, len);
+        bool dear = is_audio(to->transport, m->data + at, len);
         taken += tcp_conn_send(c, m->data + at, len, dear, w->now_us);
     }
     tcp_conn_uncork(c, w->now_us);
     return taken;
-}
-
-/* Neither a connection nor one that broke a moment ago. */
-static bool is_udp(const struct peer_address *a)
-{
-    return a->transport && !a->tcp;
 }
 
 int worker_tcp_messages(struct worker *w, const struct udp_message *m, int n)
@@ -95,7 +88,7 @@ int worker_tcp_messages(struct worker *w, const struct udp_message *m, int n)
     }
     while (at < n) {
         int by_udp = 0;
-        while (at + by_udp < n && is_udp(address_of(&m[at + by_udp]))) {
+        while (at + by_udp < n && !address_of(&m[at + by_udp])->tcp) {
             by_udp++;
         }
         if (by_udp > 0) {
@@ -103,8 +96,7 @@ int worker_tcp_messages(struct worker *w, const struct udp_message *m, int n)
             at += by_udp;
             continue;
         }
-        const struct peer_address *to = address_of(&m[at]);
-        taken += to->tcp ? send_message(w, to, &m[at]) : 0;
+        taken += send_message(w, address_of(&m[at]), &m[at]);
         at++;
     }
     return taken;

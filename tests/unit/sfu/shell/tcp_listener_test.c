@@ -21,7 +21,7 @@
 
 static struct tcp_conn *spoke; /* who spoke last */
 static int packets, ends;
-static bool drop_next;
+static bool drop_next, answer_next;
 static uint8_t last[TCP_FRAME_MAX];
 static size_t last_len;
 static int64_t now = 1000 * SECOND;
@@ -33,6 +33,12 @@ static void on_packet(void *arg, struct tcp_conn *c, uint8_t *data, size_t len)
     packets++;
     last_len = len;
     memcpy(last, data, len);
+    if (answer_next) { /* as the worker does with a check: the answer, then the user */
+        answer_next = false;
+        (void)tcp_conn_send(c, data, len, true, now);
+        tcp_conn_prove(c);
+        tcp_conn_set_user(c, arg);
+    }
     if (drop_next) {
         drop_next = false;
         tcp_conn_drop(c);
@@ -350,6 +356,26 @@ static void test_too_far_behind_is_closed(void **state)
     tcp_listener_close(l);
 }
 
+/* It is reset before its packet is answered: who takes the connection for his own then is told that
+ * it ended, before it is freed. */
+static void test_reset_before_the_answer(void **state)
+{
+    (void)state;
+    struct tcp_listener *l = open_listener(10, 10);
+    struct linger none = {.l_onoff = 1};
+    int fd = client_of(l, 0);
+    tcp_listener_turn(l, now); /* accepts */
+    say(fd, "check");
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none), 0);
+    close(fd);
+    answer_next = true;
+    settle(l);
+    assert_int_equal(packets, 1);
+    assert_int_equal(ends, 1);
+    assert_int_equal(tcp_listener_count(l), 0);
+    tcp_listener_close(l);
+}
+
 static void test_where_the_port_is_taken(void **state)
 {
     (void)state;
@@ -377,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_a_slow_reader_loses_video_first),
         cmocka_unit_test(test_too_far_behind_is_closed),
+        cmocka_unit_test(test_reset_before_the_answer),
         cmocka_unit_test(test_where_the_port_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
