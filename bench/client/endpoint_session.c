@@ -82,10 +82,12 @@ static void look_at_dtls(struct endpoint *e, int64_t now_us)
     case DTLS_READY:
         if (e->state != ENDPOINT_CONNECTING)
             break;
-        if (dtls_export_keys(e->dtls, &keys) == OK)
+        if (dtls_export_keys(e->dtls, &keys) == OK) {
+            dtls_settle(e->dtls);
             connected(e, &keys, now_us);
-        else
+        } else {
             endpoint_fail(e, "no SRTP profile was agreed");
+        }
         wipe_keys(&keys);
         break;
     default:

@@ -12,6 +12,7 @@
 #include "lib/base/crypto.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
+#include "sfu/shell/dtls_after.h"
 
 #define CERT_LIFE_S   (30L * 24 * 3600)
 #define CERT_LIST_MAX 16384L /* and of a handshake message: fragments are kept up to that */
@@ -28,7 +29,10 @@ struct dtls_context {
 };
 
 struct dtls {
-    SSL *ssl;
+    SSL *ssl;                 /* NULL once settled, and then */
+    struct dtls_after *after; /* does all there is left to do */
+    struct dtls_flight *sent; /* since the peer's last datagram: in the end, our last flight */
+    bool keep;                /* what is written is kept there and not sent */
     enum dtls_state state;
     bool client;
     bool has_fingerprint;
@@ -59,7 +63,10 @@ static int bio_write(BIO *b, const char *data, int len)
 {
     struct dtls *d = BIO_get_data(b);
     BIO_clear_retry_flags(b);
-    if (len > 0) {
+    if (len > 0 && d->sent) {
+        dtls_flight_add(d->sent, (const uint8_t *)data, (size_t)len);
+    }
+    if (len > 0 && !d->keep) {
         d->send(d->arg, (const uint8_t *)data, (size_t)len);
     }
     return len;
@@ -266,6 +273,7 @@ static void read_on(struct dtls *d)
     uint8_t sink[256];
     while (SSL_read(d->ssl, sink, sizeof sink) > 0) {
     }
+    (void)SSL_free_buffers(d->ssl); /* 33 KiB, which it gets anew when it wants them */
     if (SSL_get_shutdown(d->ssl) & SSL_RECEIVED_SHUTDOWN) {
         d->state = DTLS_CLOSED;
     }
@@ -274,13 +282,16 @@ static void read_on(struct dtls *d)
 int dtls_new(struct dtls **out, struct dtls_context *c, bool client, dtls_send_fn send, void *arg)
 {
     struct dtls *d = calloc(1, sizeof *d);
-    BIO *bio = d ? BIO_new(c->method) : NULL;
+    struct dtls_flight *sent = d ? calloc(1, sizeof *sent) : NULL;
+    BIO *bio = sent ? BIO_new(c->method) : NULL;
     SSL *ssl = bio ? SSL_new(c->ssl) : NULL;
     if (!ssl) {
         BIO_free(bio);
+        free(sent);
         free(d);
         return ERR_NOMEM;
     }
+    d->sent = sent;
     d->ssl = ssl;
     d->client = client;
     d->send = send;
@@ -307,6 +318,8 @@ void dtls_free(struct dtls *d)
 {
     if (d) {
         SSL_free(d->ssl);
+        dtls_after_free(d->after);
+        free(d->sent);
         free(d);
     }
 }
@@ -320,15 +333,38 @@ void dtls_set_fingerprint(struct dtls *d, const uint8_t fingerprint[DTLS_FINGERP
     }
 }
 
+static void input_after(struct dtls *d, const uint8_t *data, size_t len)
+{
+    const uint8_t *part;
+    size_t n;
+    switch (dtls_after_input(d->after, data, len)) {
+    case DTLS_AFTER_NOTHING:
+        break;
+    case DTLS_AFTER_REPEAT:
+        for (size_t i = 0; (n = dtls_after_flight(d->after, i, &part)) > 0; i++) {
+            d->send(d->arg, part, n);
+        }
+        break;
+    case DTLS_AFTER_CLOSED:
+        d->state = DTLS_CLOSED;
+        break;
+    }
+}
+
 void dtls_input(struct dtls *d, const uint8_t *data, size_t len)
 {
     if (d->state == DTLS_FAILED || d->state == DTLS_CLOSED || len == 0) {
+        return;
+    }
+    if (d->after) {
+        input_after(d, data, len);
         return;
     }
     ERR_clear_error();
     d->in = data;
     d->in_len = len;
     if (d->state == DTLS_HANDSHAKE) {
+        dtls_flight_clear(d->sent);
         handshake(d);
     } else {
         read_on(d);
@@ -367,7 +403,7 @@ void dtls_timeout(struct dtls *d)
 
 int dtls_export_keys(struct dtls *d, struct dtls_keys *out)
 {
-    if (d->state != DTLS_READY) {
+    if (d->state != DTLS_READY || !d->ssl) {
         return ERR_WRONG_STATE;
     }
     const SRTP_PROTECTION_PROFILE *p = SSL_get_selected_srtp_profile(d->ssl);
@@ -398,11 +434,61 @@ int dtls_export_keys(struct dtls *d, struct dtls_keys *out)
     return OK;
 }
 
+/* Our close_notify is the next record that this association would write; none comes before it, as a
+ * last flight is repeated as it was. So it is made now, and said when the time comes. */
+static void take_farewell(struct dtls *d, struct dtls_flight *out)
+{
+    struct dtls_flight *sent = d->sent;
+    ERR_clear_error();
+    d->sent = out;
+    d->keep = true;
+    (void)SSL_shutdown(d->ssl);
+    d->keep = false;
+    d->sent = sent;
+}
+
+void dtls_settle(struct dtls *d)
+{
+    struct dtls_flight farewell = {0};
+    if (d->state != DTLS_READY || !d->ssl || !d->sent) {
+        return;
+    }
+    if (d->client) { /* the server has finished, so it has all of ours */
+        dtls_flight_clear(d->sent);
+    }
+    bool fits = dtls_after_supports(d->ssl) && !d->sent->too_large && !SSL_has_pending(d->ssl);
+    if (fits) {
+        take_farewell(d, &farewell);
+        fits = dtls_after_new(&d->after, d->ssl, d->client, d->sent, &farewell) == OK;
+    }
+    if (fits) {
+        SSL_free(d->ssl);
+        d->ssl = NULL;
+    } else {
+        (void)SSL_free_buffers(d->ssl);
+    }
+    free(d->sent);
+    d->sent = NULL;
+}
+
+static void say_farewell(struct dtls *d)
+{
+    const uint8_t *data;
+    if (d->after) {
+        size_t n = dtls_after_farewell(d->after, &data);
+        d->send(d->arg, data, n);
+        return;
+    }
+    ERR_clear_error();
+    if (SSL_alloc_buffers(d->ssl) == 1) {
+        (void)SSL_shutdown(d->ssl);
+    }
+}
+
 void dtls_close(struct dtls *d)
 {
     if (d->state == DTLS_READY || d->state == DTLS_UNVERIFIED) {
-        ERR_clear_error();
-        (void)SSL_shutdown(d->ssl);
+        say_farewell(d);
         d->state = DTLS_CLOSED;
     }
 }

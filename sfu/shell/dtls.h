@@ -71,6 +71,10 @@ int64_t dtls_timeout_us(struct dtls *d);
 void dtls_timeout(struct dtls *d);
 /* The keys of a DTLS_READY association. ERR_STATE; ERR_UNSUPPORTED when no profile was agreed. */
 int dtls_export_keys(struct dtls *d, struct dtls_keys *out);
+/* The keys are taken: lets go of all that only the handshake needed, which is nearly all (see
+ * dtls_after.h). Retransmitted flights are answered and alerts understood as before. Does nothing
+ * before DTLS_READY; once settled, there are no keys to be exported any more. */
+void dtls_settle(struct dtls *d);
 /* Says close_notify, if there is somebody to say it to. */
 void dtls_close(struct dtls *d);
 

@@ -15,10 +15,13 @@
 #define RTP_SSRC_AT  8
 #define RTCP_SSRC_AT 4
 
+/* A session of libsrtp's takes 17 KiB (over NSS, as Debian builds it), and who only watches never
+ * sends RTP: with RTCP in our own hands it is made with the first packet. */
 struct srtp_peer {
     srtp_t in, out;
-    struct srtcp *rtcp; /* of the AEAD profiles; else libsrtp's */
-    size_t n_streams;   /* SSRCs that libsrtp keeps state of; it has no bound of its own */
+    struct dtls_keys *keys; /* for `in`; NULL once made */
+    struct srtcp *rtcp;     /* of the AEAD profiles; else libsrtp's */
+    size_t n_streams;       /* SSRCs that libsrtp keeps state of; it has no bound of its own */
     uint32_t stream[SRTP_PEER_MAX_STREAMS];
 };
 
@@ -75,19 +78,38 @@ static int make_session(srtp_t *out, const struct dtls_keys *k, srtp_ssrc_type_t
     return status == srtp_err_status_ok ? OK : ERR_NOMEM;
 }
 
+static void forget_keys(struct srtp_peer *p)
+{
+    if (p->keys) {
+        OPENSSL_cleanse(p->keys, sizeof *p->keys);
+        free(p->keys);
+        p->keys = NULL;
+    }
+}
+
+static int make_in(struct srtp_peer *p)
+{
+    int err = make_session(&p->in, p->keys, ssrc_any_inbound);
+    forget_keys(p);
+    return err;
+}
+
+/* Both ways, and at once. */
+static int use_libsrtp(struct srtp_peer *p)
+{
+    int err = make_session(&p->out, p->keys, ssrc_any_outbound);
+    return err ? err : make_in(p);
+}
+
 int srtp_peer_new(struct srtp_peer **out, const struct dtls_keys *keys)
 {
     struct srtp_peer *p = calloc(1, sizeof *p);
-    if (!p) {
-        return ERR_NOMEM;
-    }
-    int err = make_session(&p->in, keys, ssrc_any_inbound);
-    if (!err) {
+    int err = ERR_NOMEM;
+    if (p && (p->keys = malloc(sizeof *p->keys))) {
+        *p->keys = *keys;
         err = srtcp_new(&p->rtcp, (enum srtp_profile)keys->profile, keys->local_key,
                         keys->local_salt, keys->remote_key, keys->remote_salt);
-    }
-    if (err == ERR_UNSUPPORTED) {
-        err = make_session(&p->out, keys, ssrc_any_outbound);
+        err = err == ERR_UNSUPPORTED ? use_libsrtp(p) : err;
     }
     if (err) {
         srtp_peer_free(p);
@@ -107,6 +129,7 @@ void srtp_peer_free(struct srtp_peer *p)
             srtp_dealloc(p->out);
         }
         srtcp_free(p->rtcp);
+        forget_keys(p);
         free(p);
     }
 }
@@ -141,6 +164,9 @@ typedef int (*unprotect_fn)(struct srtp_peer *p, uint8_t *data, size_t *len);
 static int open_rtp(struct srtp_peer *p, uint8_t *data, size_t *len)
 {
     int n = (int)*len;
+    if (!p->in && (!p->keys || make_in(p))) {
+        return ERR_NOMEM;
+    }
     int err = result(srtp_unprotect(p->in, data, &n));
     *len = err ? *len : (size_t)n;
     return err;

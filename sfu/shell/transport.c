@@ -265,6 +265,7 @@ bool transport_take_keys(struct transport *t)
                               keys.local_salt);
     }
     OPENSSL_cleanse(&keys, sizeof keys);
+    dtls_settle(t->dtls);
     t->connected = err == OK;
     return t->connected;
 }
