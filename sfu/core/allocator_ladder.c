@@ -41,10 +41,11 @@ static uint32_t fps_of(const struct allocator_slot *s, int tid, int n_temporal)
 }
 
 /* What motion is missing costs little at first and then ever more: in 1/64, of 30, 15, 7.5, 3.75 …
- * frames a second. */
+ * frames a second. A camera's picture that moves is worth more than a sharp one that jerks: four
+ * times the height at 5 frames a second isn't worth as much as the small one at 20. */
 static int32_t motion_units(uint32_t fps, bool screen)
 {
-    static const int32_t camera[] = {0, 24, 72, 136, 200}, shared[] = {0, 6, 16, 32, 56};
+    static const int32_t camera[] = {0, 40, 140, 250, 350}, shared[] = {0, 6, 16, 32, 56};
     const int32_t *missing = screen ? shared : camera;
     uint32_t x = fps < 2 ? 2 : fps;
     int i = 0;
@@ -61,8 +62,8 @@ static int32_t value_of(const struct allocator_slot *s, int sid, int tid, int n_
 {
     uint32_t h = height_of(s, sid);
     int32_t units = log_units(h > LEAST_HEIGHT ? h : LEAST_HEIGHT) * (s->screen ? 2 : 1);
-    /* 300: above all that motion takes away, so that a value is never below 1 */
-    return 300 + units + motion_units(fps_of(s, tid, n_temporal), s->screen);
+    /* 400: above all that motion takes away, so that a value is never below 1 */
+    return 400 + units + motion_units(fps_of(s, tid, n_temporal), s->screen);
 }
 
 /* Usual rates of what hasn't been measured yet. */

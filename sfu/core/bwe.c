@@ -139,7 +139,7 @@ static void use_probes(struct bwe *b, int64_t now_us)
             bwe_rate_set(&b->rate, r.bps, now_us);
             bwe_acked_expect_change(&b->acked);
             if (r.saturated) {
-                bwe_rate_learn_capacity(&b->rate, r.bps);
+                bwe_rate_learn_capacity(&b->rate, r.bps, now_us);
             }
         }
         publish(b, now_us);

@@ -16,6 +16,7 @@
 #define LEARN_PROBE      0.5
 #define BETA_QUEUED      0.75 /* with a queue that has to drain as well */
 #define QUEUE_MS         80.0
+#define NARROW_MS        30.0    /* of queue behind an overuse: it isn't the path's jitter alone */
 #define QUEUE_HOLD_US    5000000 /* longer is no queue, but a path that has become longer */
 #define QUIET_DROP_US    1000000 /* between decreases while little is sent */
 
@@ -51,6 +52,7 @@ void bwe_rate_init(struct bwe_rate *r, double start_bps, double min_bps, double 
         .state = BWE_HOLD,
         .changed_us = now_us,
         .decreased_us = INT64_MIN,
+        .narrow_us = INT64_MIN,
         .rtt_us = 200000,
     };
     capacity_forget(&r->capacity);
@@ -63,8 +65,9 @@ void bwe_rate_set(struct bwe_rate *r, double bps, int64_t now_us)
     r->changed_us = now_us;
 }
 
-void bwe_rate_learn_capacity(struct bwe_rate *r, double bps)
+void bwe_rate_learn_capacity(struct bwe_rate *r, double bps, int64_t now_us)
 {
+    r->narrow_us = now_us;
     capacity_learn(&r->capacity, bps / 1000, LEARN_PROBE);
 }
 
@@ -99,8 +102,15 @@ static void increase(struct bwe_rate *r, const struct bwe_rate_input *in, int64_
     r->bps = fmin(fmin(r->bps + by, limit), r->max_bps);
 }
 
-/* Once a round trip, at once where far less comes through than we think. When we send little the
- * queue is hardly ours: what comes through then says nothing of what could. */
+/* When we send little, what comes through says nothing of what could, and a slope without a queue
+ * behind it is noise. A queue that stands is none, however little we send: then what comes through
+ * is what the link has for us. */
+static bool is_noise(const struct bwe_rate_input *in)
+{
+    return in->application_limited && in->queue_ms <= QUEUE_MS;
+}
+
+/* Once a round trip, at once where far less comes through than we think. */
 static bool may_decrease(const struct bwe_rate *r, const struct bwe_rate_input *in, int64_t now_us)
 {
     int64_t wait = r->rtt_us < 10000 ? 10000 : r->rtt_us > 200000 ? 200000 : r->rtt_us;
@@ -108,7 +118,7 @@ static bool may_decrease(const struct bwe_rate *r, const struct bwe_rate_input *
     if (r->decreased_us == INT64_MIN) {
         return true;
     }
-    if (in->application_limited) {
+    if (is_noise(in)) {
         return now_us - r->decreased_us >= QUIET_DROP_US;
     }
     return now_us - r->decreased_us >= wait || in->acked_bps < r->bps / 2;
@@ -123,7 +133,10 @@ static void decrease(struct bwe_rate *r, const struct bwe_rate_input *in, int64_
     if (!may_decrease(r, in, now_us)) {
         return;
     }
-    if (in->application_limited) {
+    if (in->queue_ms > NARROW_MS) {
+        r->narrow_us = now_us;
+    }
+    if (is_noise(in)) {
         to = fmax(to, BETA * r->bps);
     } else if (in->acked_bps >= 0) {
         if (to > r->bps && c->kbps >= 0) {

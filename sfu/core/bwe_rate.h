@@ -23,6 +23,8 @@ struct bwe_rate {
     struct bwe_capacity capacity;
     int64_t changed_us;   /* when the rate was last reckoned */
     int64_t decreased_us; /* INT64_MIN: never */
+    int64_t narrow_us;    /* when the link was last shown to have an end: a queue, or a probe that
+                             filled it; INT64_MIN: never */
     int64_t rtt_us;
     bool improved;     /* more came through than the link was known for: the reader clears it */
     int64_t queued_us; /* since when a queue stands; 0: none does */
@@ -42,6 +44,6 @@ void bwe_rate_update(struct bwe_rate *r, const struct bwe_rate_input *in, int64_
 /* Sets the rate (a probe's result, a timeout), within its bounds. */
 void bwe_rate_set(struct bwe_rate *r, double bps, int64_t now_us);
 /* A probe filled the link: near this the rate is to grow slowly. */
-void bwe_rate_learn_capacity(struct bwe_rate *r, double bps);
+void bwe_rate_learn_capacity(struct bwe_rate *r, double bps, int64_t now_us);
 
 #endif

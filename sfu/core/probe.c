@@ -264,6 +264,9 @@ bool probe_poll(struct probe *p, int64_t now_us, struct probe_result *out)
             return true;
         }
         c->judged = c->got_packets + c->lost_packets >= c->sent_packets;
+        if (c->judged && c->lost_packets == 0 && !p->retried) { /* it came, at odd times */
+            p->hurry = p->retried = true;
+        }
     }
     return false;
 }

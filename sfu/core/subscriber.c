@@ -1,5 +1,6 @@
 #include "sfu/core/subscriber.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "lib/base/err.h"
@@ -12,6 +13,7 @@
 #define SSRC_LOW        0xffu
 #define REPORT_ROOM     80 /* bytes that one slot's SR and SDES may take */
 #define REPORT_FRESH_US 5000000
+#define RESENDS_FEW     10
 
 /* One step of splitmix64: spreads one seed over many numbers. */
 static uint64_t spread(uint64_t *state)
@@ -40,7 +42,8 @@ int subscriber_new(struct subscriber **out, struct room *room, uint32_t number, 
     s->n_audio = n_audio;
     s->n_video = n_video;
     s->slot = slots;
-    s->resend_left = SUBSCRIBER_RESENDS_BURST;
+    s->resend_left = s->resends_burst = SUBSCRIBER_RESENDS_BURST;
+    s->resends_second = SUBSCRIBER_RESENDS_SECOND;
     s->ssrc_base = ((uint32_t)spread(&random) | 0x100u) & ~SSRC_LOW;
     for (uint32_t i = 0; i < n_audio; i++) {
         slot_init(&slots[i], s, SDP_AUDIO, i, s->ssrc_base | i, 0, spread(&random));
@@ -101,11 +104,17 @@ struct slot *subscriber_slot(const struct subscriber *s, uint32_t ssrc)
 
 /* ---- RTCP in ---- */
 
+void subscriber_bound_resends(struct subscriber *s, double second, double burst)
+{
+    s->resends_second = (float)fmin(fmax(second, RESENDS_FEW), SUBSCRIBER_RESENDS_SECOND);
+    s->resends_burst = (float)fmin(fmax(burst, RESENDS_FEW), SUBSCRIBER_RESENDS_BURST);
+}
+
 static void refill(struct subscriber *s, int64_t now_us)
 {
-    s->resend_left += (double)(now_us - s->resend_us) * SUBSCRIBER_RESENDS_SECOND / 1e6;
-    if (s->resend_left > SUBSCRIBER_RESENDS_BURST) {
-        s->resend_left = SUBSCRIBER_RESENDS_BURST;
+    s->resend_left += (double)(now_us - s->resend_us) * s->resends_second / 1e6;
+    if (s->resend_left > s->resends_burst) {
+        s->resend_left = s->resends_burst;
     }
     s->resend_us = now_us;
 }

@@ -31,6 +31,7 @@ struct subscriber {
     size_t report_next;
     int64_t resend_us; /* when resend_left was last topped up */
     double resend_left;
+    float resends_second, resends_burst; /* what it is topped up by, and to */
     void *user; /* the shell's transport */
 };
 
@@ -48,6 +49,9 @@ struct slot *subscriber_audio(const struct subscriber *s, uint32_t i); /* i < n_
 struct slot *subscriber_video(const struct subscriber *s, uint32_t i); /* i < n_video */
 /* The slot that sends with this SSRC (media or RTX), or NULL. */
 struct slot *subscriber_slot(const struct subscriber *s, uint32_t ssrc);
+
+/* So many retransmissions a second, and at once, of the bounds above at most; a few in any case. */
+void subscriber_bound_resends(struct subscriber *s, double second, double burst);
 
 /* What a watcher's own offer said (WHEP): payload types, extensions and mids are his. Instead of
  * subscriber_answered. */

@@ -64,6 +64,7 @@ int subscriber_rate_new(struct subscriber_rate **out, struct transport *t, struc
         return ERR_NOMEM;
     }
     r->subscriber = s;
+    rate_trust_init(&r->trust, now_us);
     out_pace_init(&r->pace, t);
     r->twcc = agreed_twcc(s);
     if (r->twcc) {
@@ -94,6 +95,11 @@ struct subscriber_rate *subscriber_rate_of(const struct transport *t)
 
 /* ---- the estimate ---- */
 
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static bool hears(const struct subscriber_rate *r)
 {
     const struct bwe *b = r->pace.bwe;
@@ -117,20 +123,10 @@ static bool is_deaf(const struct subscriber_rate *r, int64_t now_us)
     return !hears(r) && (!r->pace.bwe || (r->sent_us != 0 && now_us - r->sent_us > RATE_DEAF_US));
 }
 
-static bool is_congested(const struct subscriber_rate *r, int64_t now_us)
+/* Nothing is known of the link of who doesn't agree to feedback, until he says something. */
+static bool is_starting(const struct subscriber_rate *r)
 {
-    const struct bwe *b = r->pace.bwe;
-    bool fell = b->rate.decreased_us != INT64_MIN && now_us - b->rate.decreased_us < RATE_CALM_US;
-    return fell || b->stats.overuses > r->fresh_overuses || b->loss.limit_bps < b->rate.bps;
-}
-
-static bool is_starting(const struct subscriber_rate *r, int64_t now_us)
-{
-    int64_t since_us = r->fresh_us > r->heard_us ? r->fresh_us : r->heard_us;
-    if (!r->pace.bwe || !r->twcc || is_congested(r, now_us)) {
-        return false;
-    }
-    return r->heard_us == 0 || now_us - since_us < RATE_START_US;
+    return r->pace.bwe && r->twcc && r->trust.state == RATE_STARTING;
 }
 
 /* What is left for video. */
@@ -143,15 +139,36 @@ static int64_t budget_of(const struct subscriber_rate *r, int64_t now_us)
     return left > 0 ? (int64_t)left : 0;
 }
 
+/* A link that has lately shown no end is filled faster: a train then waits for nothing. */
+static int64_t pace_of(const struct subscriber_rate *r, int64_t now_us)
+{
+    const struct bwe *b = r->pace.bwe;
+    int64_t bps = bwe_target_bps(b), seen_us = b->rate.narrow_us;
+    bool narrow = b->loss.limit_bps < b->rate.bps ||
+                  (seen_us != INT64_MIN && now_us - seen_us < RATE_NARROW_US);
+    if (!rate_trusts(&r->trust)) {
+        bps = larger(bps, larger(r->floor_bps, r->result.used_bps));
+    }
+    return narrow ? bps : bps * RATE_WIDE;
+}
+
+/* Retransmissions take a share: what is lost in a queue that is full isn't to fill it twice. */
+static void bound_resends(struct subscriber_rate *r)
+{
+    double packets = (double)bwe_target_bps(r->pace.bwe) * RATE_RESEND_SHARE / (RTX_BYTES * 8);
+    subscriber_bound_resends(r->subscriber, packets, packets * RATE_RESEND_BURST);
+}
+
 static void set_pace(struct subscriber_rate *r, int64_t now_us)
 {
     if (is_deaf(r, now_us)) {
         pacer_set_target(&r->pace.pacer, 0);
+        subscriber_bound_resends(r->subscriber, SUBSCRIBER_RESENDS_SECOND,
+                                 SUBSCRIBER_RESENDS_BURST);
         return;
     }
-    int64_t target = bwe_target_bps(r->pace.bwe);
-    bool more = is_starting(r, now_us) && r->floor_bps > target;
-    pacer_set_target(&r->pace.pacer, more ? r->floor_bps : target);
+    pacer_set_target(&r->pace.pacer, pace_of(r, now_us));
+    bound_resends(r);
 }
 
 static void tick(struct subscriber_rate *r, int64_t now_us)
@@ -242,7 +259,7 @@ static bool take(struct subscriber_rate *r, const struct rtcp_packet *p,
 /* What is being sent doesn't fit any more, or a probe has shown room. */
 static bool is_urgent(const struct subscriber_rate *r, int64_t now_us)
 {
-    if (!r->pace.bwe || is_starting(r, now_us)) {
+    if (!r->pace.bwe || is_starting(r)) {
         return false;
     }
     bool more = r->pace.bwe->probe.succeeded != r->probes && r->result.next_bps > 0;
@@ -321,9 +338,11 @@ static int64_t floor_of(const struct allocator_slot *slots, size_t n)
     return sum + sum / 20; /* rates vary from one look to the next */
 }
 
-/* More goes into the link than it carries: a queue stands, or much is lost. An estimate below what
- * is being sent shows no such thing: jitter and loss of a radio link keep it low. */
-static bool is_drowning(const struct subscriber_rate *r)
+/* More goes into the link than it carries, and what arrives of it is less than everybody's smallest
+ * picture takes: a queue stands, or much is lost. An estimate below what is being sent shows no
+ * such thing (jitter and loss of a radio link keep it low), nor does a queue that larger pictures
+ * made. */
+static bool is_drowned(const struct subscriber_rate *r)
 {
     const struct bwe *b = r->pace.bwe;
     if (!b || r->heard_us == 0) {
@@ -332,37 +351,28 @@ static bool is_drowning(const struct subscriber_rate *r)
     if (b->feedback_us == INT64_MIN) { /* what the receiver says is all there is */
         return b->remb_bps >= 0 && r->floor_bps > r->budget_bps;
     }
-    return bwe_delay_queue_ms(&b->delay) > RATE_DROWN_MS || b->loss.average > RATE_DROWN_LOSS;
+    bool full = bwe_delay_queue_ms(&b->delay) > RATE_DROWN_MS || b->loss.average > RATE_DROWN_LOSS;
+    return full && b->acked.bps < (double)r->floor_bps + r->use.audio_bps;
 }
 
-/* Notes when the link last drowned; what drowns again soon after it was tried rests longer. */
-static void note_drowning(struct subscriber_rate *r, int64_t now_us)
+static void look(struct subscriber_rate *r, bool fresh, int64_t now_us)
 {
-    if (!is_drowning(r)) {
-        return;
+    const struct bwe *b = r->pace.bwe;
+    struct rate_evidence e = {.heard = r->heard_us != 0, .fresh = fresh, .drowned = is_drowned(r)};
+    if (b) {
+        bool limited = b->loss.limit_bps < b->rate.bps;
+        int64_t fell_us = b->rate.decreased_us;
+        e.congested = b->stats.overuses > r->overuses || limited;
+        e.calm = !limited && (fell_us == INT64_MIN || now_us - fell_us >= RATE_CALM_US);
+        r->overuses = b->stats.overuses;
     }
-    bool fresh = r->drowned_us == 0 || now_us - r->drowned_us >= r->rest_us;
-    if (fresh) {
-        bool again = r->drowned_us != 0 && now_us - r->drowned_us < r->rest_us + RATE_REST_US * 4;
-        int64_t rest = again ? r->rest_us * 2 : RATE_REST_US;
-        r->rest_us = rest < RATE_REST_MAX_US ? rest : RATE_REST_MAX_US;
-    }
-    r->drowned_us = now_us;
+    rate_trust_look(&r->trust, &e, now_us);
 }
 
-/* The budget, or what everybody's smallest picture takes where that is granted beyond it: until it
- * is shown that the link doesn't carry it. */
-static int64_t grant(const struct subscriber_rate *r, int64_t now_us)
+/* The budget, or what everybody's smallest picture takes where the estimate isn't believed. */
+static int64_t grant(const struct subscriber_rate *r)
 {
-    int64_t budget = r->budget_bps, floor = r->floor_bps;
-    bool granted =
-        is_starting(r, now_us) || r->drowned_us == 0 || now_us - r->drowned_us >= r->rest_us;
-    return granted && floor > budget ? floor : budget;
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
+    return rate_trusts(&r->trust) ? r->budget_bps : larger(r->budget_bps, r->floor_bps);
 }
 
 /* What probes are to look for: all that is asked for and, where the estimate carries less, what is
@@ -387,15 +397,14 @@ static bool is_new(const struct allocator_slot *s, const struct allocator_was *w
     return s->visible && s->source && lowest_bps(s) > 0 && (silent || was->source != s->source);
 }
 
-static void note_sources(struct subscriber_rate *r, const struct allocator_slot *slots, size_t n,
-                         int64_t now_us)
+static bool any_new(const struct subscriber_rate *r, const struct allocator_slot *slots, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (is_new(&slots[i], &r->allocator.was[i])) {
-            r->fresh_us = now_us;
-            r->fresh_overuses = r->pace.bwe ? r->pace.bwe->stats.overuses : 0;
+            return true;
         }
     }
+    return false;
 }
 
 static void note_probes(struct subscriber_rate *r, int64_t now_us)
@@ -414,11 +423,10 @@ void subscriber_rate_run(struct subscriber_rate *r, uint8_t shed, int64_t now_us
     note_probes(r, now_us);
     measure(r, now_us);
     size_t n = subscriber_layers(r->subscriber, slots, now_us);
-    note_sources(r, slots, n, now_us);
     r->budget_bps = budget_of(r, now_us);
     r->floor_bps = floor_of(slots, n);
-    note_drowning(r, now_us);
-    struct allocator_input in = {.budget_bps = grant(r, now_us),
+    look(r, any_new(r, slots, n), now_us);
+    struct allocator_input in = {.budget_bps = grant(r),
                                  .probed = r->probed_us && now_us - r->probed_us < PROBED_US,
                                  .shed = shed,
                                  .n_slots = n,

@@ -13,22 +13,21 @@
 #include "sfu/core/allocator.h"
 #include "sfu/core/subscriber.h"
 #include "sfu/shell/out_pace.h"
+#include "sfu/shell/subscriber_rate_trust.h"
 
 #define RATE_MAX_BPS  50000000
 #define RATE_STATUSES TWCC_MAX_PACKETS /* of one feedback that are looked at */
-/* Until so long after the first feedback, or after somebody new is to be shown, everybody's
- * smallest picture is sent, whatever the estimate: it hasn't had time to be one, or no reason to
- * grow. Not where congestion showed, or did lately. */
-#define RATE_START_US 1200000
-#define RATE_CALM_US  10000000
 /* Numbers went out for so long and no feedback came: the client gives none. */
 #define RATE_DEAF_US 3000000
-/* Everybody's smallest picture is paused only when the link is shown not to carry it: a queue of so
- * many milliseconds stands, or such a share is lost. Then it rests, before it is tried again. */
-#define RATE_DROWN_MS    150
-#define RATE_DROWN_LOSS  0.2
-#define RATE_REST_US     4000000
-#define RATE_REST_MAX_US 64000000
+/* The link drowns when a queue of so many milliseconds stands, or such a share is lost. */
+#define RATE_DROWN_MS   150
+#define RATE_DROWN_LOSS 0.2
+/* Of the estimate that retransmissions may take, and at once, in seconds of that. */
+#define RATE_RESEND_SHARE 0.4
+#define RATE_RESEND_BURST 0.5
+/* Nothing has shown that the link has an end for so long: trains leave as they come. */
+#define RATE_NARROW_US 30000000
+#define RATE_WIDE      4 /* times the pacer's usual rate, then */
 
 struct transport;
 
@@ -42,15 +41,14 @@ struct rate_use {
 struct subscriber_rate {
     struct out_pace pace; /* first: what packets touch */
     struct subscriber *subscriber;
-    bool twcc;                     /* the answer agreed to transport-wide feedback */
-    int64_t sent_us, heard_us;     /* the first number, the first feedback; 0: none yet */
-    int64_t fresh_us;              /* when somebody new was last shown */
-    uint64_t fresh_overuses;       /* counted until then */
+    bool twcc;                 /* the answer agreed to transport-wide feedback */
+    int64_t sent_us, heard_us; /* the first number, the first feedback; 0: none yet */
+    struct rate_trust trust;
+    uint64_t overuses;             /* counted at the last look */
     int64_t tick_us;               /* when bwe_tick is due */
     uint64_t probes;               /* that had succeeded */
     int64_t probed_us;             /* when one last did; 0: never */
     int64_t budget_bps, floor_bps; /* of the last run */
-    int64_t drowned_us, rest_us;   /* when the link last did; how long it rests */
     struct rate_use use;
     struct allocator allocator;
     struct allocator_result result;

@@ -50,7 +50,8 @@ struct world {
     struct twcc_status statuses[RATE_STATUSES];
     /* the link */
     double capacity_bps, loss; /* capacity 0: no bottleneck */
-    int64_t busy_until_us;
+    int64_t jitter_us; /* from 0 to this is added to each packet's delay; none overtakes another */
+    int64_t busy_until_us, last_arrival_us;
     bool deaf; /* the receiver gives no feedback */
     uint32_t seed;
     size_t first, count, n_feedback;
@@ -121,7 +122,10 @@ static void world_enter_link(const uint8_t *data, size_t len)
     }
     assert_true(w.count < WORLD_FLIGHT);
     struct world_packet *p = &w.flight[(w.first + w.count++) % WORLD_FLIGHT];
-    p->arrives_us = w.busy_until_us + WORLD_DELAY_US;
+    int64_t at_us =
+        w.busy_until_us + WORLD_DELAY_US + (int64_t)((double)w.jitter_us * world_chance());
+    p->arrives_us = at_us > w.last_arrival_us ? at_us : w.last_arrival_us;
+    w.last_arrival_us = p->arrives_us;
     p->len = (uint16_t)len;
     memcpy(p->data, data, len);
 }

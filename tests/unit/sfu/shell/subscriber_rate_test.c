@@ -149,12 +149,14 @@ static void a_camera_after_a_long_talk(void **state)
     world_close();
 }
 
-/* A keyframe far larger than a burst: it leaves by and by, sound between its parts without delay,
- * and the link's queue stays short. */
+/* A keyframe far larger than a burst, on a link that has shown its end: it leaves by and by, sound
+ * between its parts without delay, and the link's queue stays short. */
 static void a_large_keyframe_is_spread(void **state)
 {
     (void)state;
     world_open(one_stream, true);
+    w.capacity_bps = 850000;
+    world_run(2);
     w.capacity_bps = 2500000;
     world_run(8);
     world_measure();
@@ -171,6 +173,81 @@ static void a_large_keyframe_is_spread(void **state)
     assert_int_equal(w.dropped, 0);
     assert_true(w.worst_queue_us < 250000);
     world_close();
+}
+
+/* Nothing says that the link is narrow: a keyframe of the usual size leaves as it came, from the
+ * first one on. */
+static void a_wide_link_holds_nothing_back(void **state)
+{
+    static const double stream[WORLD_LAYERS + 1] = {1500000};
+    (void)state;
+    world_open(stream, true);
+    w.key_factor = 8; /* 50 kB */
+    for (int i = 0; i < 20; i++) {
+        w.key[0] = true;
+        world_run(1);
+        assert_int_equal(w.rate->pace.held, 0);
+    }
+    world_close();
+}
+
+/* The size changes and nothing stands still: a queue that larger pictures made says nothing of the
+ * smallest. */
+static void a_sudden_bottleneck_pauses_nobody(void **state)
+{
+    static const double layers[WORLD_LAYERS] = {150000, 500000, 1500000};
+    (void)state;
+    for (double bps = 300000; bps < 1300000; bps += 200000) {
+        world_open(layers, true);
+        world_run(10);
+        w.capacity_bps = bps;
+        for (int i = 0; i < 80; i++) {
+            world_run(0.1);
+            assert_false(is_paused());
+        }
+        world_measure();
+        world_run(5);
+        assert_int_equal(w.dropped, 0);
+        world_close();
+    }
+}
+
+/* Far less is sent than the link was known to carry, when it becomes narrower than that. */
+static void little_is_sent_and_yet_too_much(void **state)
+{
+    static const double layers[WORLD_LAYERS] = {150000, 350000, 800000};
+    (void)state;
+    world_open(layers, true);
+    world_run(10);
+    assert_true(bwe_target_bps(w.rate->pace.bwe) > 900000);
+    bwe_rate_set(&w.rate->pace.bwe->rate, 4000000, w.now_us); /* as after a larger picture */
+    w.capacity_bps = 500000;
+    world_measure();
+    world_run(2);
+    assert_true(bwe_target_bps(w.rate->pace.bwe) < 500000);
+    assert_true(w.dropped < 60); /* 300 ms of queue, and what it takes to see that it grows */
+    assert_false(is_paused());
+    world_close();
+}
+
+/* Jitter and loss without a bottleneck pause nobody, whatever they do to the estimate. */
+static void jitter_and_loss_pause_nobody(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 1; seed <= 8; seed++) {
+        world_open(one_stream, true);
+        w.seed = seed;
+        w.loss = 0.05;
+        w.jitter_us = 40000;
+        for (int i = 0; i < 300; i++) {
+            world_run(0.1);
+            assert_false(is_paused());
+        }
+        w.capacity_bps = 400000; /* and now it is one */
+        world_run(6);
+        assert_true(is_paused());
+        world_close();
+    }
 }
 
 /* Agreed to feedback and gives none: as one who didn't agree. */
@@ -297,6 +374,10 @@ int main(void)
         cmocka_unit_test(random_loss_takes_no_layer),
         cmocka_unit_test(a_camera_after_a_long_talk),
         cmocka_unit_test(a_large_keyframe_is_spread),
+        cmocka_unit_test(a_wide_link_holds_nothing_back),
+        cmocka_unit_test(a_sudden_bottleneck_pauses_nobody),
+        cmocka_unit_test(little_is_sent_and_yet_too_much),
+        cmocka_unit_test(jitter_and_loss_pause_nobody),
         cmocka_unit_test(without_feedback_nothing_is_bounded),
         cmocka_unit_test(remb_bounds_who_gives_nothing_better),
         cmocka_unit_test(overload_takes_the_picture),
