@@ -71,22 +71,6 @@ int vp8_parse(struct vp8_descriptor *d, const uint8_t *payload, size_t len)
     return OK;
 }
 
-void vp8_rewrite(struct vp8_descriptor *d, uint8_t *payload, uint16_t picture_id, uint8_t tl0picidx)
-{
-    if (d->picture_bits == 15) {
-        d->picture_id = picture_id & 0x7fff;
-        payload[d->picture_off] = (uint8_t)(0x80 | d->picture_id >> 8);
-        payload[d->picture_off + 1] = (uint8_t)d->picture_id;
-    } else if (d->picture_bits == 7) {
-        d->picture_id = picture_id & 0x7f;
-        payload[d->picture_off] = (uint8_t)d->picture_id;
-    }
-    if (d->has_tl0) {
-        d->tl0picidx = tl0picidx;
-        payload[d->tl0_off] = tl0picidx;
-    }
-}
-
 int vp8_picture_diff(uint16_t a, uint16_t b, uint8_t bits)
 {
     int size = 1 << bits, d = (a - b) & (size - 1);

@@ -28,11 +28,6 @@ struct vp8_descriptor {
  * as far as its clear descriptor; keyframe is then as reliable as the sender's clear header. */
 int vp8_parse(struct vp8_descriptor *d, const uint8_t *payload, size_t len);
 
-/* Writes a new picture id (taken modulo 2^picture_bits) and tl0picidx in place, as far as the
- * descriptor has them; d is updated. payload is the one d was parsed from, or a copy. */
-void vp8_rewrite(struct vp8_descriptor *d, uint8_t *payload, uint16_t picture_id,
-                 uint8_t tl0picidx);
-
 /* Signed distance between picture ids of `bits` bits (7 or 15). */
 int vp8_picture_diff(uint16_t a, uint16_t b, uint8_t bits);
 

@@ -4,13 +4,16 @@
 
 #include "lib/base/err.h"
 #include "lib/proto/rtp.h"
+#include "lib/proto/vp8.h"
 
 #define NOBODY          UINT32_MAX /* the segment opened by rewriter_detach; no packet maps into it */
 #define NTP_SECONDS_MAX 3600       /* reports further apart tell nothing */
 
-void rewriter_init(struct rewriter *r, uint32_t clock_rate, uint16_t first_seq, uint32_t first_ts)
+void rewriter_init(struct rewriter *r, struct rewriter_past *past, uint32_t clock_rate,
+                   uint16_t first_seq, uint32_t first_ts)
 {
     memset(r, 0, sizeof *r);
+    r->past = past;
     r->clock_rate = clock_rate;
     r->out_highest = (int64_t)65536 + first_seq - 1;
     r->out_ts = first_ts;
@@ -21,12 +24,12 @@ void rewriter_init(struct rewriter *r, uint32_t clock_rate, uint16_t first_seq, 
 /* The i-th newest, from 1. */
 static const struct rewriter_segment *segment_back(const struct rewriter *r, size_t i)
 {
-    return &r->segment[(r->n_segments - i) % REWRITER_SEGMENTS];
+    return i == 1 ? &r->now : &r->past->segment[(r->n_segments - i) % REWRITER_SEGMENTS];
 }
 
 static const struct rewriter_segment *newest(const struct rewriter *r)
 {
-    return r->n_segments ? segment_back(r, 1) : NULL;
+    return r->n_segments ? &r->now : NULL;
 }
 
 static size_t segments_held(const struct rewriter *r)
@@ -36,29 +39,25 @@ static size_t segments_held(const struct rewriter *r)
 
 static struct rewriter_segment *open_segment(struct rewriter *r)
 {
-    struct rewriter_segment *s = &r->segment[r->n_segments++ % REWRITER_SEGMENTS];
-    memset(s, 0, sizeof *s);
-    s->first_run = r->n_runs;
-    return s;
+    if (r->n_segments > 0) {
+        r->past->segment[(r->n_segments - 1) % REWRITER_SEGMENTS] = r->now;
+    }
+    r->n_segments++;
+    r->now = (struct rewriter_segment){.first_run = r->n_runs};
+    r->left = (struct rewriter_run){0};
+    return &r->now;
 }
 
 /* The run number n, or NULL when the ring has lost it. */
 static const struct rewriter_run *run_at(const struct rewriter *r, uint32_t n)
 {
-    return r->n_runs - n <= REWRITER_RUNS ? &r->run[n % REWRITER_RUNS] : NULL;
+    return r->n_runs - n <= REWRITER_RUNS ? &r->past->run[n % REWRITER_RUNS] : NULL;
 }
 
 /* The number of the first run behind the i-th newest segment. */
 static uint32_t runs_end(const struct rewriter *r, size_t i)
 {
     return i == 1 ? r->n_runs : segment_back(r, i - 1)->first_run;
-}
-
-/* What the newest segment has left out until now. */
-static struct rewriter_run left_out(const struct rewriter *r)
-{
-    const struct rewriter_segment *s = newest(r);
-    return s->first_run == r->n_runs ? (struct rewriter_run){0} : *run_at(r, r->n_runs - 1);
 }
 
 /* What the i-th newest segment has left out before ext_seq. ERR_STATE when ext_seq itself was left
@@ -166,7 +165,7 @@ static void switch_to(struct rewriter *r, const struct rewriter_packet *p)
 static void close_gap(struct rewriter *r, int64_t ext_seq)
 {
     struct rewriter_segment old = *newest(r);
-    uint16_t pictures = left_out(r).pictures;
+    uint16_t pictures = r->left.pictures;
     struct rewriter_segment *next = open_segment(r);
 
     old.first_run = next->first_run;
@@ -257,18 +256,16 @@ int rewriter_map_packet(struct rewriter *r, const struct rewriter_packet *p, str
     if (switched) {
         switch_to(r, p);
     }
-    struct rewriter_run before = left_out(r);
-    int64_t out_seq = place(newest(r), &before, p->ext_seq);
+    int64_t out_seq = place(&r->now, &r->left, p->ext_seq);
     if (out_seq - r->out_highest > REWRITER_MAX_GAP) {
         close_gap(r, p->ext_seq);
-        before = (struct rewriter_run){0};
-        out_seq = newest(r)->out_first;
+        out_seq = r->now.out_first;
     }
     r->in_highest = p->ext_seq;
     if (is_newer_picture(r, p->info)) {
         r->in_picture = p->info->picture_id;
     }
-    fill(newest(r), &before, out_seq, p, out);
+    fill(&r->now, &r->left, out_seq, p, out);
     out->switched = switched;
     note_newest(r, out_seq, p, out);
     return OK;
@@ -282,7 +279,7 @@ void rewriter_skip_packet(struct rewriter *r, const struct rewriter_packet *p, i
         return;
     }
     from = from <= r->in_highest ? r->in_highest + 1 : from > p->ext_seq ? p->ext_seq : from;
-    struct rewriter_run run = left_out(r);
+    struct rewriter_run run = r->left;
     bool goes_on = s->first_run != r->n_runs && run.in_after == (uint32_t)from;
     run.in_after = (uint32_t)p->ext_seq + 1;
     run.skipped += (uint32_t)(p->ext_seq - from) + 1;
@@ -291,7 +288,7 @@ void rewriter_skip_packet(struct rewriter *r, const struct rewriter_packet *p, i
         r->in_picture = p->info->picture_id;
     }
     r->n_runs += goes_on ? 0 : 1;
-    r->run[(r->n_runs - 1) % REWRITER_RUNS] = run;
+    r->past->run[(r->n_runs - 1) % REWRITER_RUNS] = r->left = run;
     r->in_highest = p->ext_seq;
 }
 
@@ -405,41 +402,4 @@ bool rewriter_ts_distance(const struct sr_source *current, const struct sr_sourc
     int64_t part = apart % 4294967296 * clock_rate / 4294967296;
     *distance = current->rtp_ts + (uint32_t)(whole + part) - next->rtp_ts;
     return true;
-}
-
-/* ---- audio, and VP8 without layers ---- */
-
-static struct codec_info vp8_info(const struct vp8_descriptor *vp8)
-{
-    return (struct codec_info){.picture_bits = vp8->picture_bits,
-                               .picture_id = vp8->picture_id,
-                               .has_tl0 = vp8->has_tl0,
-                               .tl0picidx = vp8->tl0picidx};
-}
-
-int rewriter_map(struct rewriter *r, uint32_t source, int64_t ext_seq, uint32_t ts, int64_t now_us,
-                 const struct vp8_descriptor *vp8, struct rewritten *out)
-{
-    struct codec_info info = vp8 ? vp8_info(vp8) : (struct codec_info){0};
-    struct rewriter_packet p = {.source = source,
-                                .ext_seq = ext_seq,
-                                .ts = ts,
-                                .now_us = now_us,
-                                .codec = vp8 ? CODEC_VP8 : CODEC_NONE,
-                                .info = vp8 ? &info : NULL};
-    return rewriter_map_packet(r, &p, out);
-}
-
-void rewriter_skip(struct rewriter *r, uint32_t source, int64_t ext_seq)
-{
-    struct rewriter_packet p = {.source = source, .ext_seq = ext_seq};
-    rewriter_skip_packet(r, &p, ext_seq);
-}
-
-int rewriter_remap(const struct rewriter *r, uint16_t out_seq, uint32_t ts,
-                   const struct vp8_descriptor *vp8, struct rewritten *out)
-{
-    struct codec_info info = vp8 ? vp8_info(vp8) : (struct codec_info){0};
-    struct rewriter_packet p = {.ts = ts, .info = vp8 ? &info : NULL};
-    return rewriter_remap_packet(r, out_seq, &p, out);
 }

@@ -21,7 +21,6 @@
 
 #include "lib/proto/codec.h"
 #include "lib/proto/dd.h"
-#include "lib/proto/vp8.h"
 #include "sfu/core/sr.h"
 
 #define REWRITER_SEGMENTS 8
@@ -52,6 +51,13 @@ struct rewriter_run {
     uint16_t pictures; /* picture ids closed up over */
 };
 
+/* What is remembered of before: only who has had more than one source or left packets out reads it.
+ * The owner's, see rewriter_init. */
+struct rewriter_past {
+    struct rewriter_segment segment[REWRITER_SEGMENTS]; /* those before the newest */
+    struct rewriter_run run[REWRITER_RUNS];
+};
+
 struct rewriter {
     uint32_t clock_rate;
     bool started, picture_started, frame_started;
@@ -63,9 +69,10 @@ struct rewriter {
     int64_t out_highest;             /* unwrapped; low 16 bits are on the wire */
     int64_t in_highest;              /* newest number mapped or left out in the newest segment */
     uint32_t n_runs;                 /* ever begun; the ring keeps the last REWRITER_RUNS */
-    size_t n_segments;               /* ever opened; the ring keeps the last REWRITER_SEGMENTS */
-    struct rewriter_segment segment[REWRITER_SEGMENTS];
-    struct rewriter_run run[REWRITER_RUNS];
+    uint32_t n_segments;             /* ever opened; the last REWRITER_SEGMENTS are known */
+    struct rewriter_segment now;     /* the newest, */
+    struct rewriter_run left;        /* and what it has left out until now */
+    struct rewriter_past *past;
 };
 
 /* A packet as it came in. */
@@ -98,8 +105,10 @@ struct rewritten {
 };
 
 /* first_seq and first_ts should be random (RFC 3550 section 5.1); first_seq below 2^15 keeps clear
- * of an early rollover. */
-void rewriter_init(struct rewriter *r, uint32_t clock_rate, uint16_t first_seq, uint32_t first_ts);
+ * of an early rollover. `past` may be given later (r->past), but before the first packet; it needs
+ * no initialisation, is borrowed, and freed by the owner. */
+void rewriter_init(struct rewriter *r, struct rewriter_past *past, uint32_t clock_rate,
+                   uint16_t first_seq, uint32_t first_ts);
 
 /* Maps a packet. A source other than the current one starts a new segment right after the newest
  * packet sent; for video the caller switches at a keyframe's first packet only. The timestamp goes
@@ -132,12 +141,5 @@ int rewriter_unmap(const struct rewriter *r, uint16_t out_seq, uint32_t *source,
 /* The offset to be added to the current source's timestamps (for sender reports); false when the
  * current segment is not of that source. */
 bool rewriter_ts_offset(const struct rewriter *r, uint32_t source, uint32_t *offset);
-
-/* The same for audio and single-layer VP8; vp8 may be NULL. */
-int rewriter_map(struct rewriter *r, uint32_t source, int64_t ext_seq, uint32_t ts, int64_t now_us,
-                 const struct vp8_descriptor *vp8, struct rewritten *out);
-void rewriter_skip(struct rewriter *r, uint32_t source, int64_t ext_seq);
-int rewriter_remap(const struct rewriter *r, uint16_t out_seq, uint32_t ts,
-                   const struct vp8_descriptor *vp8, struct rewritten *out);
 
 #endif

@@ -1,7 +1,6 @@
 #include "sfu/core/room.h"
 
 #include <stdlib.h>
-#include <utlist.h>
 
 #include "lib/base/err.h"
 
@@ -229,9 +228,8 @@ void room_detach(struct room *r, struct track *const *tracks, size_t n, int64_t 
 {
     (void)r;
     for (size_t i = 0; i < n; i++) {
-        struct slot *slot, *tmp;
-        DL_FOREACH_SAFE(tracks[i]->feeds, slot, tmp)
-        {
+        while (tracks[i]->n_feeds > 0) {
+            struct slot *slot = tracks[i]->feeds[tracks[i]->n_feeds - 1];
             slot->key = 0;
             slot->subscriber->slots_changed = true;
             slot_set_track(slot, NULL, now_us);
@@ -285,13 +283,11 @@ static bool tick_tracks(struct room *r, int64_t now_us)
     HASH_ITER(hh, r->participants, p, tmp)
     {
         for (size_t i = 0; p->publisher && i < p->publisher->n_tracks; i++) {
-            struct slot *slot;
             struct track *t = p->publisher->track[i];
             if (track_tick(t, now_us) && t->sdp.kind == SDP_VIDEO) {
                 r->reassign = true;
-                DL_FOREACH(t->feeds, slot)
-                {
-                    slot->subscriber->slots_changed = true;
+                for (uint32_t at = 0; at < t->n_feeds; at++) {
+                    t->feeds[at]->subscriber->slots_changed = true;
                     changed = true;
                 }
             }

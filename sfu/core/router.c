@@ -1,12 +1,14 @@
 #include "sfu/core/router.h"
 
 #include <stdlib.h>
-#include <utlist.h>
 
 #include "lib/base/err.h"
 
 #define RECLAIM_PART                                                                               \
     8 /* of the fullest cache's packets, one in so many goes when the pool is dry */
+
+/* Slots fetched before their turn: between two frames of a hundred viewers they leave the cache. */
+#define FETCH_AHEAD 4
 
 struct router {
     struct router_limits limits;
@@ -309,11 +311,16 @@ struct packet *router_alloc(struct router *r)
 static size_t map_to_slots(struct router *r, struct track *t, const struct packet *k,
                            const struct track_packet *p)
 {
-    struct slot *slot;
     size_t n = 0;
     bool switched = false;
-    DL_FOREACH(t->feeds, slot)
-    {
+    for (uint32_t i = 0; i < t->n_feeds && i < FETCH_AHEAD; i++) {
+        slot_prefetch(t->feeds[i]);
+    }
+    for (uint32_t i = 0; i < t->n_feeds; i++) {
+        struct slot *slot = t->feeds[i];
+        if (i + FETCH_AHEAD < t->n_feeds) {
+            slot_prefetch(t->feeds[i + FETCH_AHEAD]);
+        }
         if (slot_map(slot, k, p, &r->forward[n].to)) {
             switched |= r->forward[n].to.switched;
             r->forward[n++].slot = slot;
@@ -326,22 +333,18 @@ static size_t map_to_slots(struct router *r, struct track *t, const struct packe
 /* Slots leave it out, as if it had never been. */
 static void close_up(struct track *t, const struct track_packet *p)
 {
-    struct slot *slot;
-    DL_FOREACH(t->feeds, slot)
-    {
-        rewriter_skip_packet(&slot->rewriter, &p->rewriter, p->rewriter.ext_seq);
+    for (uint32_t i = 0; i < t->n_feeds; i++) {
+        rewriter_skip_packet(&t->feeds[i]->rewriter, &p->rewriter, p->rewriter.ext_seq);
     }
 }
 
 /* The picture is there again, or has another size. */
 static void note_woken(struct router *r, struct track *t, bool live_before)
 {
-    struct slot *slot;
     t->publisher->room->reassign |= !live_before;
-    DL_FOREACH(t->feeds, slot)
-    {
-        slot->subscriber->slots_changed = true;
-        slot_fit(slot, t->last_us);
+    for (uint32_t i = 0; i < t->n_feeds; i++) {
+        t->feeds[i]->subscriber->slots_changed = true;
+        slot_fit(t->feeds[i], t->last_us);
     }
     r->pending = true;
 }

@@ -1,7 +1,7 @@
 #include "sfu/core/slot.h"
 
+#include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #include "lib/base/err.h"
 #include "sfu/core/publisher.h"
@@ -27,7 +27,7 @@ void slot_init(struct slot *s, struct subscriber *sub, enum sdp_kind kind, uint3
     static const struct layers_target all = {
         .stream = TRACK_STREAMS - 1, .sid = LAYERS_ALL, .tid = LAYERS_ALL};
     *s = (struct slot){.subscriber = sub,
-                       .kind = kind,
+                       .kind = (uint8_t)kind,
                        .index = index,
                        .ssrc = ssrc,
                        .rtx_ssrc = rtx_ssrc,
@@ -35,11 +35,17 @@ void slot_init(struct slot *s, struct subscriber *sub, enum sdp_kind kind, uint3
     sdp_slot_mid(s->mid, kind, index);
     s->mid_len = (uint8_t)strlen(s->mid);
     s->rtx_seq = (uint16_t)((random >> 16) & 0x7fff);
-    rewriter_init(&s->rewriter, kind == SDP_AUDIO ? OPUS_CLOCK : VIDEO_CLOCK,
+    rewriter_init(&s->rewriter, NULL, kind == SDP_AUDIO ? OPUS_CLOCK : VIDEO_CLOCK,
                   (uint16_t)(random & 0x7fff), (uint32_t)(random >> 32));
     layers_init(&s->layers);
     s->layers.target = all;
     counters_init(&s->counters);
+}
+
+void slot_end(struct slot *s)
+{
+    free(s->rewriter.past);
+    s->rewriter.past = NULL;
 }
 
 /* ---- what it is fed with ---- */
@@ -51,21 +57,31 @@ void slot_restart(struct slot *s)
     s->plain = false;
 }
 
+/* Most slots of most viewers never carry anything. */
+static bool feed(struct slot *s, struct track *t)
+{
+    if (!s->rewriter.past) {
+        s->rewriter.past = malloc(sizeof *s->rewriter.past);
+    }
+    s->user = s->subscriber->user;
+    return s->rewriter.past && track_feed(t, s) == OK;
+}
+
 void slot_set_track(struct slot *s, struct track *t, int64_t now_us)
 {
     if (s->track == t) {
         return;
     }
     if (s->track) {
-        DL_DELETE(s->track->feeds, s);
+        track_unfeed(s->track, s);
         slot_restart(s);
     }
+    t = t && feed(s, t) ? t : NULL;
     s->track = t;
     s->codec = CODEC_NONE;
     s->counters.frame_us = 0;
     counters_layer(&s->counters, COUNTERS_NONE, COUNTERS_NONE);
     if (t) {
-        DL_APPEND(t->feeds, s);
         slot_fit(s, now_us);
         slot_request_keyframe(s, now_us);
     }
@@ -113,16 +129,6 @@ void slot_request_keyframe(struct slot *s, int64_t now_us)
 }
 
 /* ---- mapping ---- */
-
-static void prefetch_next(const struct slot *s)
-{
-    if (s->next) { /* comes next, and isn't in the cache */
-        __builtin_prefetch(s->next);
-        __builtin_prefetch((const char *)s->next + 64);
-        __builtin_prefetch((const char *)s->next + 128);
-        __builtin_prefetch((const char *)s->next + 192);
-    }
-}
 
 /* Another codec than before: of one that isn't agreed nothing is sent, and what comes behind it
  * begins with a keyframe. */
@@ -226,7 +232,6 @@ static bool map_video(struct slot *s, const struct packet *k, const struct track
 bool slot_map(struct slot *s, const struct packet *k, const struct track_packet *p,
               struct rewritten *to)
 {
-    prefetch_next(s);
     if (!s->accepted) {
         return false;
     }

@@ -15,6 +15,7 @@
 #include "sfu/core/track.h"
 
 #define SLOT_HEADER 600 /* bytes that a header may have, an RTX packet's OSN included */
+#define SLOT_LINE   64  /* bytes of a cache line */
 #define SLOT_OSN    2   /* the original number in front of an RTX payload (RFC 4588 section 4) */
 
 struct subscriber;
@@ -41,14 +42,16 @@ enum slot_reason {
 /* "sent", "empty", … Static storage. */
 const char *slot_reason_name(enum slot_reason r);
 
-/* What each packet needs stands together at the top: between two frames of a hundred viewers all of
- * this has left the cache, and each line costs more to fetch than what is done with it. */
+/* What each packet needs stands together at the top, on lines of its own: between two frames of a
+ * hundred viewers all of this has left the cache, and each line costs more to fetch than what is
+ * done with it (slot_prefetch). */
 struct slot {
-    struct subscriber *subscriber;
-    struct track *track;      /* NULL: nobody */
-    struct slot *prev, *next; /* among the slots of its track */
-    enum sdp_kind kind;
+    _Alignas(SLOT_LINE) struct subscriber *subscriber;
+    void *user;          /* the subscriber's, since the track was put in */
+    struct track *track; /* NULL: nobody */
+    uint32_t feed;       /* its place in track->feeds */
     uint32_t ssrc;
+    uint8_t kind;     /* enum sdp_kind */
     bool accepted;    /* by the answer */
     bool plain;       /* packets in order need no layer selector (layers_take_all) */
     bool paused;      /* by the allocator: nothing is sent */
@@ -57,6 +60,8 @@ struct slot {
     bool unwraps_red; /* RED goes out as the Opus in it */
     uint8_t codec;    /* of the newest packet of its track */
     uint8_t mid_len;
+    uint8_t playout; /* of video: the least delay that its viewer is to play it with, in 10 ms; 0:
+                        what the source says */
     uint8_t pt[CODECS], rtx_pt[CODECS]; /* by enum codec; 0: not agreed */
     struct rtp_ext_map ext;             /* what may be written; 0: not agreed */
     char mid[SDP_MID_LEN];
@@ -65,8 +70,8 @@ struct slot {
     uint64_t packets, octets;              /* sent, for sender reports */
     uint32_t last_ts;                      /* the newest one's timestamp, */
     uint32_t last_source;                  /* and its stream, as the rewriter knows it */
-    struct rewriter rewriter;
-    struct layers layers; /* of video */
+    struct rewriter rewriter; /* its past comes with the first track, and goes with the slot */
+    struct layers layers;     /* of video; it and what follows not for each packet */
 
     uint32_t index; /* among the slots of its kind */
     uint32_t rtx_ssrc;
@@ -84,8 +89,18 @@ struct slot {
 /* random: 64 bits for the first sequence numbers and timestamp. */
 void slot_init(struct slot *s, struct subscriber *sub, enum sdp_kind kind, uint32_t index,
                uint32_t ssrc, uint32_t rtx_ssrc, uint64_t random);
-/* Puts the track (NULL: nobody) into the slot and takes the one before out; asks for a keyframe. */
+/* Frees what it holds; it must have no track. */
+void slot_end(struct slot *s);
+/* Puts the track (NULL: nobody) into the slot and takes the one before out; asks for a keyframe.
+ * Out of memory the slot stays empty, and it may be tried again. */
 void slot_set_track(struct slot *s, struct track *t, int64_t now_us);
+/* It will be given a packet soon. */
+static inline void slot_prefetch(const struct slot *s)
+{
+    for (size_t at = 0; at < offsetof(struct slot, layers); at += SLOT_LINE) {
+        __builtin_prefetch((const char *)s + at, 1);
+    }
+}
 
 /* The track's streams are others than before: begins anew with its next keyframe. */
 void slot_restart(struct slot *s);
@@ -146,12 +161,5 @@ static inline size_t slot_payload_len(const struct slot *s, const struct packet 
 /* and those, at dst. */
 void slot_write_payload(const struct slot *s, struct packet *k, const struct rewritten *to,
                         uint8_t *dst);
-/* Both: the packet as it leaves, unencrypted, at dst: returns its length and *header_len;
- * ERR_TOO_LARGE. */
-int slot_write(struct slot *s, struct packet *k, const struct rewritten *to, uint8_t *dst,
-               size_t cap, size_t *header_len);
-/* The same as a retransmission. */
-int slot_write_rtx(struct slot *s, struct packet *k, const struct rewritten *to, uint8_t *dst,
-                   size_t cap, size_t *header_len);
 
 #endif

@@ -6,6 +6,7 @@
 #include "sfu/core/slot.h"
 
 #define OUT_EXT (RTP_HEADER_MIN + 4) /* of what we write, with one CSRC: the extension header */
+#define PLAYOUT_MOST 1000 /* in 10 ms */
 
 static void add_ext(struct rtp_out *o, uint8_t id, const uint8_t *data, size_t len)
 {
@@ -43,6 +44,18 @@ static void add_dd(const struct slot *s, struct packet *k, const struct packet_e
     add_ext(o, id, dd, n > 0 ? (size_t)n : 0);
 }
 
+/* A delay within which what is lost can be sent again, in place of the source's: two numbers of 12
+ * bits, least and most, in 10 ms. */
+static void add_playout(const struct slot *s, uint8_t *value, struct rtp_out *o)
+{
+    if (s->playout) {
+        value[0] = s->playout >> 4;
+        value[1] = (uint8_t)(s->playout << 4 | PLAYOUT_MOST >> 8);
+        value[2] = PLAYOUT_MOST & 0xff;
+        add_ext(o, s->ext.id[RTP_EXT_PLAYOUT_DELAY], value, 3);
+    }
+}
+
 /* Header extensions keep their data and get the ids that this subscriber agreed to. */
 static void add_passed(const struct slot *s, struct packet *k, const struct rewritten *to,
                        uint8_t *dd, struct rtp_out *o)
@@ -51,7 +64,7 @@ static void add_passed(const struct slot *s, struct packet *k, const struct rewr
         const struct packet_ext *e = &k->passed[i];
         if (e->kind == RTP_EXT_DEPENDENCY_DESCRIPTOR) {
             add_dd(s, k, e, to, dd, o);
-        } else {
+        } else if (e->kind != RTP_EXT_PLAYOUT_DELAY || !s->playout) {
             add_ext(o, s->ext.id[e->kind], packet_data(k) + e->off, e->len);
         }
     }
@@ -72,7 +85,7 @@ int slot_write_header(struct slot *s, struct packet *k, const struct rewritten *
                       uint8_t *dst, size_t cap)
 {
     struct rtp_out o;
-    uint8_t dd[DD_MAX_SIZE];
+    uint8_t dd[DD_MAX_SIZE], playout[3];
     begin(s, rtx, &o);
     o.marker = to->marker;
     o.pt = rtx ? s->rtx_pt[k->codec] : s->pt[k->codec];
@@ -81,6 +94,7 @@ int slot_write_header(struct slot *s, struct packet *k, const struct rewritten *
     o.csrc[0] = k->csrc;
     o.osn = to->seq;
     add_passed(s, k, to, dd, &o);
+    add_playout(s, playout, &o);
     if (rtx) {
         s->resent++;
         counters_add(&s->counters, COUNTER_RETRANSMIT_BYTES, k->header.payload_len);
@@ -142,32 +156,4 @@ void slot_write_payload(const struct slot *s, struct packet *k, const struct rew
     } else if (k->codec == CODEC_RED && !s->unwraps_red) {
         red_retype(dst, len, s->pt[CODEC_OPUS]);
     }
-}
-
-static int write_packet(struct slot *s, struct packet *k, const struct rewritten *to, bool rtx,
-                        uint8_t *dst, size_t cap, size_t *header_len)
-{
-    int n = slot_write_header(s, k, to, rtx, dst, cap);
-    if (n < 0) {
-        return n;
-    }
-    size_t len = slot_payload_len(s, k);
-    if (len > cap - (size_t)n) {
-        return ERR_TOO_LARGE;
-    }
-    slot_write_payload(s, k, to, dst + n);
-    *header_len = rtx ? (size_t)n - SLOT_OSN : (size_t)n;
-    return n + (int)len;
-}
-
-int slot_write(struct slot *s, struct packet *k, const struct rewritten *to, uint8_t *dst,
-               size_t cap, size_t *header_len)
-{
-    return write_packet(s, k, to, false, dst, cap, header_len);
-}
-
-int slot_write_rtx(struct slot *s, struct packet *k, const struct rewritten *to, uint8_t *dst,
-                   size_t cap, size_t *header_len)
-{
-    return write_packet(s, k, to, true, dst, cap, header_len);
 }

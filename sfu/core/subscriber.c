@@ -31,7 +31,7 @@ int subscriber_new(struct subscriber **out, struct room *room, uint32_t number, 
         return ERR_INVALID;
     }
     struct subscriber *s = calloc(1, sizeof *s);
-    struct slot *slots = calloc(n_audio + n_video, sizeof *slots);
+    struct slot *slots = aligned_alloc(_Alignof(struct slot), (n_audio + n_video) * sizeof *slots);
     if (!s || !slots) {
         free(s);
         free(slots);
@@ -61,6 +61,7 @@ void subscriber_free(struct subscriber *s)
     if (s) {
         for (uint32_t i = 0; i < s->n_audio + s->n_video; i++) {
             slot_set_track(&s->slot[i], NULL, 0);
+            slot_end(&s->slot[i]);
         }
         free(s->slot);
         free(s);

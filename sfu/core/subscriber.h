@@ -32,7 +32,7 @@ struct subscriber {
     int64_t resend_us; /* when resend_left was last topped up */
     double resend_left;
     float resends_second, resends_burst; /* what it is topped up by, and to */
-    void *user; /* the shell's transport */
+    void *user;                          /* the shell's transport */
 };
 
 /* random: 64 bits of which SSRCs, first sequence numbers and timestamps are made. ERR_INVALID (no
@@ -68,7 +68,7 @@ void subscriber_apply(struct subscriber *s, const struct allocator_choice *choic
 /* The shell will fill the transport-wide numbers of all slots (slot_stamp). */
 void subscriber_stamped(struct subscriber *s);
 
-/* A packet to be sent again by slot_write_rtx; borrowed from the track's cache. */
+/* A packet to be sent again (slot_write_header, rtx); borrowed from the track's cache. */
 struct resend {
     struct slot *slot;
     struct packet *packet;

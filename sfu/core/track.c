@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
+#include "lib/base/err.h"
 #include "sfu/core/publisher.h"
 #include "sfu/core/slot.h"
 
@@ -88,15 +88,39 @@ void track_free(struct track *t)
         rtx_cache_free(t->stream[i].cache);
         free(t->stream[i].dd);
     }
+    if (t) {
+        free(t->feeds);
+    }
     free(t);
+}
+
+int track_feed(struct track *t, struct slot *s)
+{
+    if (t->n_feeds == t->cap_feeds) {
+        uint32_t cap = t->cap_feeds ? 2 * t->cap_feeds : 4;
+        struct slot **more = realloc(t->feeds, cap * sizeof *more);
+        if (!more) {
+            return ERR_NOMEM;
+        }
+        t->feeds = more;
+        t->cap_feeds = cap;
+    }
+    s->feed = t->n_feeds;
+    t->feeds[t->n_feeds++] = s;
+    return OK;
+}
+
+void track_unfeed(struct track *t, struct slot *s)
+{
+    struct slot *last = t->feeds[--t->n_feeds];
+    t->feeds[s->feed] = last;
+    last->feed = s->feed;
 }
 
 static void restart_feeds(struct track *t)
 {
-    struct slot *slot;
-    DL_FOREACH(t->feeds, slot)
-    {
-        slot_restart(slot);
+    for (uint32_t i = 0; i < t->n_feeds; i++) {
+        slot_restart(t->feeds[i]);
     }
 }
 
@@ -250,12 +274,11 @@ void track_request_keyframe(struct track *t, int64_t now_us)
 
 bool track_is_watched(const struct track *t, uint8_t stream)
 {
-    const struct slot *slot;
     if (t->n_streams == 1 || t->stream[stream].relays) {
-        return t->feeds || t->stream[stream].relays;
+        return t->n_feeds > 0 || t->stream[stream].relays;
     }
-    DL_FOREACH(t->feeds, slot)
-    {
+    for (uint32_t i = 0; i < t->n_feeds; i++) {
+        const struct slot *slot = t->feeds[i];
         int wanted = layers_wanted(&slot->layers, &t->layers);
         if (slot->layers.current == t->rank[stream] || wanted == t->rank[stream] ||
             (wanted < 0 && !slot->layers.target.paused)) {

@@ -64,8 +64,9 @@ struct track {
     bool live;              /* packets come; of audio: came ever (silence is no pause) */
     int64_t last_us;        /* when the last one came; 0: none yet */
     uint16_t width, height; /* of the largest stream's last keyframe; 0: not known */
-    struct slot *feeds;     /* utlist of the slots that this track feeds */
-    uint64_t relays;        /* bit i: relay link i wants any of its streams */
+    struct slot **feeds;    /* the slots that this track feeds, */
+    uint32_t n_feeds, cap_feeds;
+    uint64_t relays; /* bit i: relay link i wants any of its streams */
     struct track_heard heard;
     struct layers_track layers; /* by rank */
     /* Streams by size, the smallest first: the layer selector counts so. As offered at first; by
@@ -98,6 +99,10 @@ struct track *track_new(struct publisher *p, const struct sdp_track *sdp, uint32
                         int64_t cache_us);
 /* The track must feed nothing any more. NULL is fine. */
 void track_free(struct track *t);
+/* The slot gets its packets from now on (see slot_set_track). ERR_NOMEM. */
+int track_feed(struct track *t, struct slot *s);
+/* It gets none any more; another may take its place in `feeds`. */
+void track_unfeed(struct track *t, struct slot *s);
 /* A new description of the same streams (publisher_update has compared them). */
 void track_describe(struct track *t, const struct sdp_track *sdp);
 /* How many streams a description makes. */

@@ -1,7 +1,6 @@
 #include "sfu/shell/debug_dump.h"
 
 #include <stdlib.h>
-#include <utlist.h>
 
 #include "lib/base/buf.h"
 #include "sfu/shell/worker_private.h"
@@ -71,7 +70,6 @@ static void dump_stream(struct dump_track *out, const struct track *t, uint8_t i
 
 static void dump_track(struct room_dump *d, const struct track *t)
 {
-    const struct slot *s;
     struct dump_track *o = &d->track[d->n_tracks++];
     *o = (struct dump_track){.source = t->sdp.source,
                              .kind = t->sdp.kind,
@@ -86,10 +84,7 @@ static void dump_track(struct room_dump *d, const struct track *t)
     for (uint8_t i = 0; i < t->n_streams && i < TRACK_STREAMS; i++) {
         dump_stream(o, t, i);
     }
-    DL_FOREACH(t->feeds, s)
-    {
-        o->feeds++;
-    }
+    o->feeds = t->n_feeds;
 }
 
 static void dump_slot(struct room_dump *d, const struct slot *s)

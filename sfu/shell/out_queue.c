@@ -1,6 +1,7 @@
 #include "sfu/shell/out_queue.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 #include "sfu/shell/out_queue_private.h"
@@ -20,10 +21,8 @@ struct out_queue *out_queue_new(out_send_fn send, void *arg)
     q->arg = arg;
     q->trains = true;
     q->due_us = q->paced_us = INT64_MAX;
-    for (size_t i = OUT_ITEMS; i-- > 0;) {
-        q->item[i].next = q->free;
-        q->free = &q->item[i];
-    }
+    memset(q->spare, 0xff, sizeof q->spare);
+    q->n_spare = OUT_ITEMS;
     return q;
 }
 
@@ -32,11 +31,30 @@ void out_queue_trains(struct out_queue *q, bool on)
     q->trains = on;
 }
 
+/* Always the first that is free: so a packet's items are neighbours, which the processor fetches by
+ * itself. A list of those freed last would jump. */
+struct out_item *out_queue_item(struct out_queue *q)
+{
+    if (q->n_spare == 0) {
+        return NULL;
+    }
+    while (q->spare[q->spare_from] == 0) {
+        q->spare_from++;
+    }
+    uint64_t *word = &q->spare[q->spare_from];
+    size_t at = q->spare_from * 64 + (size_t)__builtin_ctzll(*word);
+    *word &= *word - 1;
+    q->n_spare--;
+    return &q->item[at];
+}
+
 static void release(struct out_queue *q, struct out_item *i)
 {
+    size_t at = (size_t)(i - q->item), word = at / 64;
     packet_unref(i->packet);
-    i->next = q->free;
-    q->free = i;
+    q->spare[word] |= UINT64_C(1) << at % 64;
+    q->spare_from = word < q->spare_from ? word : q->spare_from;
+    q->n_spare++;
 }
 
 void out_queue_release(struct out_queue *q, struct out_item *first, const struct out_item *end)
@@ -80,12 +98,11 @@ static void enlist(struct out_queue *q, struct transport *t, bool ready)
 void out_queue_add(struct out_queue *q, struct transport *t, struct slot *slot, struct packet *k,
                    const struct rewritten *to, bool rtx, int64_t due_us)
 {
-    if (!q->free) {
+    if (q->n_spare == 0) {
         out_queue_flush_all(q);
     }
-    struct out_item *i = q->free;
+    struct out_item *i = out_queue_item(q);
     bool ready = due_us <= 0 || !q->trains;
-    q->free = i->next;
     *i = (struct out_item){.packet = packet_ref(k), .slot = slot, .to = *to, .rtx = rtx};
     t->out.bytes += (uint32_t)out_item_bytes(i);
     q->now_us = !rtx && k->arrival_us > q->now_us ? k->arrival_us : q->now_us;
@@ -183,9 +200,8 @@ static void send_probe(struct out_queue *q, struct out_pace *p, const struct pro
     struct out_list list = {0};
     size_t size = w->packet_bytes < PROBE + OUT_OVERHEAD ? w->packet_bytes : PROBE + OUT_OVERHEAD;
     size = size > 2 * OUT_OVERHEAD ? size : 2 * OUT_OVERHEAD;
-    while (slot && q->free && list.n < TRAIN_PACKETS && list.n * size < w->bytes) {
-        struct out_item *i = q->free;
-        q->free = i->next;
+    while (slot && q->n_spare > 0 && list.n < TRAIN_PACKETS && list.n * size < w->bytes) {
+        struct out_item *i = out_queue_item(q);
         *i = (struct out_item){.next = list.first,
                                .slot = slot,
                                .rtx = true,

@@ -31,7 +31,9 @@ struct out_queue {
     out_send_fn send;
     void *arg;
     bool trains;
-    struct out_item *free;
+    uint64_t spare[OUT_ITEMS / 64]; /* bit i: item i is free */
+    size_t n_spare;
+    size_t spare_from; /* no word before this one has any */
     struct transport *ready, *waiting;
     int64_t due_us;         /* not later than the earliest of those that wait */
     struct out_pace *paced; /* utlist of those that hold something or probe */
@@ -53,6 +55,8 @@ struct out_queue {
     uint8_t arena[OUT_ARENA];
 };
 
+/* A free item, or NULL. */
+struct out_item *out_queue_item(struct out_queue *q);
 /* Writes these packets of the transport as trains, and gives them back. */
 void out_queue_write(struct out_queue *q, struct transport *t, struct out_item *first);
 /* What is written is sent. */

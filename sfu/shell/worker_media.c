@@ -32,15 +32,11 @@ static int64_t hold_until(const struct worker *w, struct track *track, const str
     return until > w->now_us ? until : 0;
 }
 
-/* A packet's transports have left the cache since the last one: they are fetched a few steps ahead,
- * each by what the step before has fetched (see fetch_ahead of the queue). */
+/* A packet's transports have left the cache since the last one. */
 static void fetch_ahead(const struct forward *f, size_t i, size_t n)
 {
-    if (i + 16 < n) {
-        __builtin_prefetch(&f[i + 16].slot->subscriber->user);
-    }
     if (i + 8 < n) {
-        __builtin_prefetch(f[i + 8].slot->subscriber->user);
+        __builtin_prefetch(f[i + 8].slot->user, 1);
     }
 }
 
@@ -50,7 +46,7 @@ void worker_forward(struct worker *w, struct track *track, struct packet *k,
     int64_t until = hold_until(w, track, k);
     for (size_t i = 0; i < n; i++) {
         fetch_ahead(f, i, n);
-        out_queue_add(w->queue, f[i].slot->subscriber->user, f[i].slot, k, &f[i].to, false, until);
+        out_queue_add(w->queue, f[i].slot->user, f[i].slot, k, &f[i].to, false, until);
     }
     worker_relay_packet(w, track, k);
 }

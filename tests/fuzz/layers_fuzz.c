@@ -145,6 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct layers l;
     struct layers_track track = {0};
     struct rewriter r;
+    struct rewriter_past past;
     int64_t now_us = 0;
 
     memset(&structure, 0, sizeof structure);
@@ -155,7 +156,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     frame_id = 65536;
     layers_init(&l);
-    rewriter_init(&r, 90000, 7, 7);
+    rewriter_init(&r, &past, 90000, 7, 7);
     for (int i = 0; i < STEPS && in.left > 0; i++) {
         uint8_t what = take(&in);
         now_us += (int64_t)(what >> 2) * 3000;

@@ -7,6 +7,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
 #include "sfu/core/router.h"
+#include "tests/unit/sfu/core/slot_written.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -143,7 +144,7 @@ static void feed_rtp(struct world *w, const uint8_t *data, size_t len)
         const struct forward *f = router_packet(w->router, w->publisher, k, &n, &t);
         check(n <= N_SLOTS);
         for (size_t i = 0; i < n; i++) {
-            int written = slot_write(f[i].slot, k, &f[i].to, out, sizeof out, &header_len);
+            int written = slot_written(f[i].slot, k, &f[i].to, false, out, sizeof out, &header_len);
             note_sent(w, &f[i]);
             if (written > 0) {
                 slot_stamp(f[i].slot, out, 0xffff, 0xffffff);
@@ -166,8 +167,8 @@ static void feed_rtcp(struct world *w, const uint8_t *data, size_t len)
         subscriber_rtcp(w->subscriber, data, len, w->now_us, w->now_us, again, 16, &count, &bad);
     check(n <= 16);
     for (size_t i = 0; i < n; i++) {
-        (void)slot_write_rtx(again[i].slot, again[i].packet, &again[i].to, out, sizeof out,
-                             &header_len);
+        (void)slot_written(again[i].slot, again[i].packet, &again[i].to, true, out, sizeof out,
+                           &header_len);
     }
     (void)publisher_rtcp(w->publisher, data, len, w->now_us, w->now_us);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "lib/base/err.h"
+#include "lib/proto/codec.h"
 #include "lib/proto/vp8.h"
 
 /* X I L T K with a 15-bit picture id, then a keyframe header of 640x360. */
@@ -71,24 +72,25 @@ static void every_truncation(void **state)
     }
 }
 
+/* What was found where is what codec_rewrite goes by. */
 static void rewrites_in_place(void **state)
 {
     uint8_t p[sizeof full], seven[] = {0x80, 0x80, 0x11, 0};
+    struct codec_info info;
     struct vp8_descriptor d;
 
     (void)state;
     memcpy(p, full, sizeof p);
-    assert_int_equal(vp8_parse(&d, p, sizeof p), OK);
-    vp8_rewrite(&d, p, 0x8001, 9); /* modulo 2^15 */
-    assert_int_equal(d.picture_id, 1);
+    assert_int_equal(codec_parse(&info, CODEC_VP8, p, sizeof p), OK);
+    codec_rewrite(&info, p, 0x8001, 9); /* modulo 2^15 */
     assert_int_equal(vp8_parse(&d, p, sizeof p), OK);
     assert_int_equal(d.picture_id, 1);
     assert_int_equal(d.picture_bits, 15);
     assert_int_equal(d.tl0picidx, 9);
     assert_int_equal(d.tid, 1);
     assert_memory_equal(p + 6, full + 6, sizeof full - 6);
-    assert_int_equal(vp8_parse(&d, seven, sizeof seven), OK);
-    vp8_rewrite(&d, seven, 0x81, 9);
+    assert_int_equal(codec_parse(&info, CODEC_VP8, seven, sizeof seven), OK);
+    codec_rewrite(&info, seven, 0x81, 9);
     assert_int_equal(seven[2], 1);
     assert_int_equal(seven[3], 0); /* there is no tl0picidx to write */
 }

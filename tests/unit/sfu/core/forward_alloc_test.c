@@ -55,7 +55,7 @@ static size_t forward_one(struct router *r, struct publisher *p, struct srtp_wri
     struct track *t;
     const struct forward *f = router_packet(r, p, k, &n, &t);
     for (size_t i = 0; i < n; i++) {
-        int len = slot_write(f[i].slot, k, &f[i].to, out, sizeof out, &header_len);
+        int len = slot_written(f[i].slot, k, &f[i].to, false, out, sizeof out, &header_len);
         assert_true(srtp_writer_protect(w, &f[i].slot->stream, out, (size_t)len, header_len,
                                         sizeof out) > len);
     }
@@ -76,7 +76,8 @@ static void ask_again(struct subscriber *s, uint16_t seq, int64_t now_us)
     rtcp_write_nack(&w, 1, subscriber_video(s, 0)->ssrc, &seq, 1);
     size_t n = subscriber_rtcp(s, rtcp, w.len, now_us, now_us, again, 4, &count, &bad);
     for (size_t i = 0; i < n; i++) {
-        slot_write_rtx(again[i].slot, again[i].packet, &again[i].to, out, sizeof out, &header_len);
+        slot_written(again[i].slot, again[i].packet, &again[i].to, true, out, sizeof out,
+                     &header_len);
     }
 }
 

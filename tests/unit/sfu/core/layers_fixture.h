@@ -209,7 +209,7 @@ static inline void see_dd(struct seen *s)
 static inline void see(struct seen *s, const struct forward *f, struct packet *k, enum codec codec)
 {
     size_t header_len;
-    int len = slot_write(f->slot, k, &f->to, s->data, sizeof s->data, &header_len);
+    int len = slot_written(f->slot, k, &f->to, false, s->data, sizeof s->data, &header_len);
     assert_true(len > 0);
     assert_int_equal(rtp_parse(&s->h, s->data, (size_t)len), OK);
     assert_int_equal(s->h.payload_len, slot_payload_len(f->slot, k));

@@ -35,6 +35,7 @@ struct sim {
     struct layers_track track;
     struct layers l;
     struct rewriter r;
+    struct rewriter_past past;
     struct sr_source sr[LAYERS_STREAMS];
     int shown; /* stream; -1 none */
     int n_flight, n_out, stay, n_switches, n_refused, n_lost, n_late_drops, n_asked;
@@ -53,7 +54,8 @@ static inline void sim_init(struct sim *s, enum made_mode mode, uint32_t seed, b
     s->lossy = lossy;
     s->shown = s->last_wanted = -1;
     layers_init(&s->l);
-    rewriter_init(&s->r, 90000, (uint16_t)made_random(&s->m, 32768), made_random(&s->m, 1u << 24));
+    rewriter_init(&s->r, &s->past, 90000, (uint16_t)made_random(&s->m, 32768),
+                  made_random(&s->m, 1u << 24));
     s->unreached_us = -1;
 }
 

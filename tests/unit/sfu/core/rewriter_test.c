@@ -10,23 +10,48 @@
 #include "sfu/core/rewriter.h"
 
 static struct rewriter r;
+static struct rewriter_past past;
 static struct rewritten out;
 
 static int setup(void **state)
 {
     (void)state;
-    rewriter_init(&r, 90000, 1000, 5000);
+    rewriter_init(&r, &past, 90000, 1000, 5000);
     return 0;
+}
+
+static int map_picture(uint32_t source, int64_t seq, uint32_t ts, int64_t now_us,
+                       const struct codec_info *info)
+{
+    struct rewriter_packet p = {.source = source,
+                                .ext_seq = seq,
+                                .ts = ts,
+                                .now_us = now_us,
+                                .codec = info ? CODEC_VP8 : CODEC_NONE,
+                                .info = info};
+    return rewriter_map_packet(&r, &p, &out);
 }
 
 static int map(uint32_t source, int64_t seq, uint32_t ts, int64_t now_us)
 {
-    return rewriter_map(&r, source, seq, ts, now_us, NULL, &out);
+    return map_picture(source, seq, ts, now_us, NULL);
 }
 
-static struct vp8_descriptor picture(uint16_t id, uint8_t tl0)
+static void leave_out(uint32_t source, int64_t seq)
 {
-    return (struct vp8_descriptor){
+    struct rewriter_packet p = {.source = source, .ext_seq = seq};
+    rewriter_skip_packet(&r, &p, seq);
+}
+
+static int map_again(uint16_t out_seq, uint32_t ts, const struct codec_info *info)
+{
+    struct rewriter_packet p = {.ts = ts, .info = info};
+    return rewriter_remap_packet(&r, out_seq, &p, &out);
+}
+
+static struct codec_info picture(uint16_t id, uint8_t tl0)
+{
+    return (struct codec_info){
         .picture_bits = 15, .picture_id = id, .has_tl0 = true, .tl0picidx = tl0};
 }
 
@@ -62,15 +87,15 @@ static void switch_goes_on_by_time(void **state)
 
 static void picture_ids_are_continuous(void **state)
 {
-    struct vp8_descriptor a = picture(32767, 255), b = picture(5, 9), b2 = picture(6, 10);
+    struct codec_info a = picture(32767, 255), b = picture(5, 9), b2 = picture(6, 10);
 
     (void)state;
-    assert_int_equal(rewriter_map(&r, 1, 1, 0, 0, &a, &out), OK);
+    assert_int_equal(map_picture(1, 1, 0, 0, &a), OK);
     assert_int_equal(out.picture_id, 32767);
-    assert_int_equal(rewriter_map(&r, 2, 1, 0, 0, &b, &out), OK);
+    assert_int_equal(map_picture(2, 1, 0, 0, &b), OK);
     assert_int_equal(out.picture_id & 0x7fff, 0);
     assert_int_equal(out.tl0picidx, 0);
-    assert_int_equal(rewriter_map(&r, 2, 2, 0, 0, &b2, &out), OK);
+    assert_int_equal(map_picture(2, 2, 0, 0, &b2), OK);
     assert_int_equal(out.picture_id & 0x7fff, 1);
     assert_int_equal(out.tl0picidx, 1);
 }
@@ -79,21 +104,21 @@ static void skipped_packets_close_up(void **state)
 {
     (void)state;
     map(1, 100, 0, 0);
-    rewriter_skip(&r, 1, 101);
-    rewriter_skip(&r, 1, 102);
+    leave_out(1, 101);
+    leave_out(1, 102);
     map(1, 103, 0, 0);
     assert_int_equal(out.seq, 1001);
     map(1, 105, 0, 0); /* 104 is missing */
     assert_int_equal(out.seq, 1003);
-    rewriter_skip(&r, 1, 106);
+    leave_out(1, 106);
     map(1, 107, 0, 0);
     assert_int_equal(out.seq, 1004);
     assert_int_equal(map(1, 104, 0, 0), OK); /* late, of the segment before */
     assert_int_equal(out.seq, 1002);
     assert_int_equal(map(1, 106, 0, 0), ERR_STATE); /* the skipped one has no place */
     assert_int_equal(map(1, 99, 0, 0), ERR_STATE);
-    rewriter_skip(&r, 1, 50); /* too late to be left out: nothing happens */
-    rewriter_skip(&r, 2, 200);
+    leave_out(1, 50); /* too late to be left out: nothing happens */
+    leave_out(2, 200);
     map(1, 108, 0, 0);
     assert_int_equal(out.seq, 1005);
 }
@@ -102,16 +127,16 @@ static void finds_the_way_back(void **state)
 {
     uint32_t source;
     int64_t seq;
-    struct vp8_descriptor v = picture(100, 1);
+    struct codec_info v = picture(100, 1);
 
     (void)state;
     assert_int_equal(rewriter_unmap(&r, 1000, &source, &seq), ERR_NOT_FOUND);
     for (int i = 0; i < 5; i++) {
-        rewriter_map(&r, 7, 65534 + i, 1000 + (uint32_t)i, 0, &v, &out);
+        map_picture(7, 65534 + i, 1000 + (uint32_t)i, 0, &v);
     }
     struct rewritten first = out;
     for (int i = 0; i < 3; i++) {
-        rewriter_map(&r, 8, 500 + i, 9, 10, &v, &out);
+        map_picture(8, 500 + i, 9, 10, &v);
     }
     assert_int_equal(rewriter_unmap(&r, 1004, &source, &seq), OK);
     assert_int_equal(source, 7);
@@ -119,7 +144,7 @@ static void finds_the_way_back(void **state)
     assert_int_equal(rewriter_unmap(&r, 1005, &source, &seq), OK);
     assert_int_equal(source, 8);
     assert_int_equal(seq, 500);
-    assert_int_equal(rewriter_remap(&r, 1004, 1004, &v, &out), OK);
+    assert_int_equal(map_again(1004, 1004, &v), OK);
     assert_int_equal(out.seq, first.seq);
     assert_int_equal(out.ts, first.ts);
     assert_int_equal(out.picture_id, first.picture_id);
@@ -168,8 +193,8 @@ static void late_skips_leave_a_gap(void **state)
 {
     (void)state;
     map(1, 10, 0, 0);
-    rewriter_skip(&r, 1, 15);
-    rewriter_skip(&r, 1, 13); /* behind the segment that begins at 16 */
+    leave_out(1, 15);
+    leave_out(1, 13); /* behind the segment that begins at 16 */
     map(1, 14, 0, 0);
     uint16_t of_14 = out.seq;
     map(1, 12, 0, 0);
@@ -185,7 +210,7 @@ static void a_switch_goes_on_after_late_packets(void **state)
 {
     (void)state;
     map(1, 10, 0, 0);
-    rewriter_skip(&r, 1, 15);
+    leave_out(1, 15);
     map(1, 14, 0, 0);
     assert_int_equal(out.seq, 1004);
     map(2, 500, 0, 0);
@@ -208,9 +233,9 @@ static void leaps_close_up(void **state)
     assert_int_equal(seq, 100 + 32767);
     assert_int_equal(map(1, 101, 0, 0), ERR_STATE); /* its place is taken */
     for (int i = 0; i < 100; i++) {                 /* padding that leaps, a little or much */
-        rewriter_skip(&r, 1, 40000 + i * 500);
+        leave_out(1, 40000 + i * 500);
     }
-    rewriter_skip(&r, 1, 120000);
+    leave_out(1, 120000);
     assert_int_equal(map(1, 120001, 0, 0), OK);
     assert_true((uint16_t)(out.seq - 1001) <= REWRITER_MAX_GAP);
     uint16_t last = out.seq;
@@ -241,7 +266,7 @@ static void no_number_twice_in_any_order(void **state)
             int64_t seq = base + block * 16 + order[i];
             rng = rng * 1664525 + 1013904223;
             if ((rng >> 16) % 4 == 0) {
-                rewriter_skip(&r, source, seq);
+                leave_out(source, seq);
             } else if (map(source, seq, 0, 0) == OK) {
                 int64_t n =
                     r.out_highest + (int16_t)(uint16_t)(out.seq - (uint16_t)r.out_highest) - 65536;
@@ -275,10 +300,10 @@ static void random_walk(void **state)
         }
         in[source] += 1 + (k % 37 == 0);
         if (k % 41 == 0) {
-            rewriter_skip(&r, source, in[source]);
+            leave_out(source, in[source]);
             continue;
         }
-        assert_int_equal(rewriter_map(&r, source, in[source], 0, now, NULL, &out), OK);
+        assert_int_equal(map_picture(source, in[source], 0, now, NULL), OK);
         int64_t n = highest + (int16_t)(uint16_t)(out.seq - (uint16_t)highest);
         highest = n;
         assert_true(i == 0 || n > last);
@@ -296,8 +321,8 @@ static void random_walk(void **state)
 
 static int map_vp8(int64_t seq, uint16_t picture_id)
 {
-    struct vp8_descriptor v = picture(picture_id, 0);
-    return rewriter_map(&r, 1, seq, 0, 0, &v, &out);
+    struct codec_info v = picture(picture_id, 0);
+    return map_picture(1, seq, 0, 0, &v);
 }
 
 static void skip_picture(enum codec codec, int64_t from, int64_t seq, uint16_t picture_id)
@@ -328,8 +353,8 @@ static void left_out_pictures_of_vp8_close_up(void **state)
     assert_int_equal(out.picture_id & 0x7fff, 32767);
     assert_int_equal(rewriter_unmap(&r, 1003, &source, &seq), OK);
     assert_int_equal(seq, 106);
-    struct vp8_descriptor again = picture(1, 0);
-    assert_int_equal(rewriter_remap(&r, 1002, 0, &again, &out), OK);
+    struct codec_info again = picture(1, 0);
+    assert_int_equal(map_again(1002, 0, &again), OK);
     assert_int_equal(out.picture_id & 0x7fff, 0);
 }
 
@@ -448,7 +473,7 @@ static void many_runs(void **state)
     for (int64_t n = 0; n < 200000; n += 2) {
         assert_int_equal(map(1, n, 0, 0), OK);
         assert_int_equal(out.seq, (uint16_t)(1000 + n / 2));
-        rewriter_skip(&r, 1, n + 1);
+        leave_out(1, n + 1);
     }
     for (int back = 0; back < REWRITER_RUNS - 1; back++) {
         uint16_t number = (uint16_t)(1000 + 99999 - back);

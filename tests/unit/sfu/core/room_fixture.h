@@ -12,6 +12,7 @@
 
 #include "lib/base/err.h"
 #include "sfu/core/router.h"
+#include "tests/unit/sfu/core/slot_written.h"
 
 #define AUDIO_SSRC(n) (0x10000u + (n))
 #define VIDEO_SSRC(n) (0x20000u + (n))

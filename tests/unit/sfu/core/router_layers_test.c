@@ -225,7 +225,8 @@ static void test_rtx_out_across_a_switch(void **state)
     for (int i = 0; i < 2; i++) {
         assert_int_equal(ask(&c, i ? behind : before, &again), 1);
         assert_int_equal(again.packet->stream, i ? 0 : 2);
-        int len = slot_write_rtx(again.slot, again.packet, &again.to, out, sizeof out, &header_len);
+        int len =
+            slot_written(again.slot, again.packet, &again.to, true, out, sizeof out, &header_len);
         assert_int_equal(rtp_parse(&h, out, (size_t)len), OK);
         assert_int_equal(h.pt, SDP_VP8_RTX_PT);
         assert_true(h.marker);

@@ -321,7 +321,7 @@ static size_t say_red(struct router *r, struct publisher *p, uint16_t seq, uint8
     struct packet *k = fixture_parsed(r, &o, red, sizeof red, START_US);
     const struct forward *f = router_packet(r, p, k, &n, &t);
     assert_int_equal(n, 1);
-    int len = slot_write(f->slot, k, &f->to, out, 200, &header_len);
+    int len = slot_written(f->slot, k, &f->to, false, out, 200, &header_len);
     assert_true(len > 0);
     packet_unref(k);
     return (size_t)len;

@@ -40,7 +40,7 @@ static void test_header_of_what_leaves(void **state)
     struct packet *k = fixture_audio(r, 7, 10, 33, START_US);
     const struct forward *f = router_packet(r, p, k, &n, &t);
     assert_int_equal(n, 1);
-    int len = slot_write(f->slot, k, &f->to, out, sizeof out, &header_len);
+    int len = slot_written(f->slot, k, &f->to, false, out, sizeof out, &header_len);
     assert_true(len > 0);
     assert_int_equal(rtp_parse(&h, out, (size_t)len), OK);
     assert_int_equal(h.payload_off, header_len);
@@ -83,8 +83,8 @@ static void test_nack_is_answered_from_the_cache(void **state)
     assert_int_equal(n, 1);
     assert_int_equal(count.nacked, 1);
     size_t header_len;
-    int len =
-        slot_write_rtx(again[0].slot, again[0].packet, &again[0].to, out, sizeof out, &header_len);
+    int len = slot_written(again[0].slot, again[0].packet, &again[0].to, true, out, sizeof out,
+                           &header_len);
     struct rtp_header h;
     assert_int_equal(rtp_parse(&h, out, (size_t)len), OK);
     assert_int_equal(h.pt, SDP_VP8_RTX_PT);
