@@ -108,6 +108,7 @@ function drive(signald, sfud, { port, profile }) {
         async losses() {
             const text = await metrics();
             const counted = LOSSES.flatMap((name) => text.split('\n').filter((l) => l.startsWith(`${name} `) || l.startsWith(`${name}{`)))
+                .filter((l) => !l.includes('"receive_buffer"')) // asked of the kernel below, to the packet
                 .map((l) => [l.slice(0, l.lastIndexOf(' ')), Number(l.slice(l.lastIndexOf(' ')))]);
             return { ...Object.fromEntries(counted), 'receive buffer': socketDrops([port]) };
         },

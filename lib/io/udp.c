@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,20 @@ static int port_of(int fd)
     return ntohs(a.sin6_port); /* at the same place in both families */
 }
 
+/* Past net.core.{r,w}mem_max where the process may, which is 208 KiB on most hosts: 2 ms of a busy
+ * port. The kernel doubles what is asked for, for its own books. */
+static void set_buffer(const struct udp *u, int force, int plain, int bytes)
+{
+    int got = 0;
+    socklen_t n = sizeof(got);
+    if (setsockopt(u->fd, SOL_SOCKET, force, &bytes, sizeof(bytes)) != 0)
+        setsockopt(u->fd, SOL_SOCKET, plain, &bytes, sizeof(bytes));
+    if (getsockopt(u->fd, SOL_SOCKET, plain, &got, &n) == 0 && got / 2 < bytes)
+        LOG_W("udp_buffer_small", "port=%d which=%s wanted=%d got=%d why=\"net.core.%s\"", u->port,
+              plain == SO_RCVBUF ? "receive" : "send", bytes, got / 2,
+              plain == SO_RCVBUF ? "rmem_max" : "wmem_max");
+}
+
 int udp_open(struct udp **out, const char *address, int port, int buffer_bytes)
 {
     struct sockaddr_in6 a;
@@ -127,9 +142,9 @@ int udp_open(struct udp **out, const char *address, int port, int buffer_bytes)
     }
     learn_local(u, &a);
     learn_segments(u);
-    if (buffer_bytes > 0) { /* the kernel caps it at net.core.{r,w}mem_max: a wish, not a promise */
-        setsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof(buffer_bytes));
-        setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof(buffer_bytes));
+    if (buffer_bytes > 0) {
+        set_buffer(u, SO_RCVBUFFORCE, SO_RCVBUF, buffer_bytes);
+        set_buffer(u, SO_SNDBUFFORCE, SO_SNDBUF, buffer_bytes);
     }
     udp_send_register();
     *out = u;
@@ -144,6 +159,13 @@ void udp_close(struct udp *u)
         close(u->fd);
     udp_gro_free(u->gro);
     free(u);
+}
+
+uint64_t udp_dropped(const struct udp *u)
+{
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t n = sizeof(info);
+    return getsockopt(u->fd, SOL_SOCKET, SO_MEMINFO, info, &n) == 0 ? info[SK_MEMINFO_DROPS] : 0;
 }
 
 int udp_fd(const struct udp *u)

@@ -38,11 +38,15 @@ struct udp_message {
     const struct in6_addr *local;
 };
 
-/* Binds address:port (0: any; "" or "::" binds both families). ERR_IO, ERR_NOMEM. */
+/* Binds address:port (0: any; "" or "::" binds both families). buffer_bytes: of each direction's
+ * socket buffer, if the process may (CAP_NET_ADMIN, or net.core.{r,w}mem_max allows it); what is
+ * got instead is logged; 0: the host's default. ERR_IO, ERR_NOMEM. */
 int udp_open(struct udp **out, const char *address, int port, int buffer_bytes);
 void udp_close(struct udp *u);
 int udp_fd(const struct udp *u);
 int udp_port(const struct udp *u);
+/* Datagrams that found the receive buffer full, since it was opened. A system call. */
+uint64_t udp_dropped(const struct udp *u);
 /* Reads up to n packets into their data; returns how many, 0 when none wait, or ERR_IO. Truncated
  * datagrams come with len 0. Not where udp_gro is on. */
 int udp_recv(struct udp *u, struct udp_packet *p, int n);

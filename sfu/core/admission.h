@@ -132,8 +132,13 @@ static inline bool admission_packet(struct admission *a, struct admission_bucket
 int admission_stranger(struct admission *a, const uint8_t *address, size_t request_len,
                        size_t answer_len, int64_t now_us);
 
-/* One sample: busy_us of the time until now_us was work (the loop's time without its wait). Call
- * it each 100 ms or so. Returns true when the level or the share to shed changed. */
+/* How much of elapsed_us counts as work, when the thread had the CPU for cpu_us of it and waited
+ * for events for waited_us. The rest it was kept from both: others had the core, or a quota was
+ * used up. That is neither work nor leisure, so it is shared out as the time that was its own: a
+ * host that others load makes nobody shed, one that gives us too little time to ever wait does. */
+int64_t admission_work(int64_t cpu_us, int64_t waited_us, int64_t elapsed_us);
+/* One sample: busy_us of the time until now_us was work (admission_work). Call it each 100 ms or
+ * so. Returns true when the level or the share to shed changed. */
 bool admission_busy(struct admission *a, int64_t busy_us, int64_t now_us);
 enum admission_level admission_level(const struct admission *a);
 /* 0..ADMISSION_SHED_ALL: the share of video slots to switch off, for allocator_input.shed. */

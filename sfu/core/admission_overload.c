@@ -51,6 +51,15 @@ static void step(struct admission_load *l, double most, int64_t now_us)
     }
 }
 
+int64_t admission_work(int64_t cpu_us, int64_t waited_us, int64_t elapsed_us)
+{
+    int64_t cpu = cpu_us > 0 ? cpu_us : 0, waited = waited_us > 0 ? waited_us : 0;
+    if (elapsed_us <= 0 || cpu == 0) {
+        return 0;
+    }
+    return (int64_t)((double)elapsed_us * (double)cpu / (double)(cpu + waited));
+}
+
 bool admission_busy(struct admission *a, int64_t busy_us, int64_t now_us)
 {
     struct admission_load *l = &a->load;

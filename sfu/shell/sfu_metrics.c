@@ -5,7 +5,7 @@
 #define DROPPED       "sotto_sfu_dropped_packets_total"
 #define DROPHLP       "Packets dropped, by reason"
 #define REFUSED       "sotto_sfu_refused_total"
-#define REFUSEDHLP    "What was over a bound, by what it was"
+#define REFUSEDHLP    "What was over a bound or made no sense, by what it was"
 #define TCP_CLOSED    "sotto_sfu_tcp_closed_total"
 #define TCP_CLOSEDHLP "ICE-TCP connections that we closed, by reason"
 #define COUNTER(n, l, h)                                                                           \
@@ -33,6 +33,7 @@ static struct metric table[SFU_METRICS] = {
     [SFU_DROP_UNKNOWN_SSRC] = COUNTER(DROPPED, "reason=\"unknown_ssrc\"", DROPHLP),
     [SFU_DROP_TOO_LARGE] = COUNTER(DROPPED, "reason=\"too_large\"", DROPHLP),
     [SFU_DROP_POOL] = COUNTER(DROPPED, "reason=\"pool_empty\"", DROPHLP),
+    [SFU_DROP_RECEIVE] = COUNTER(DROPPED, "reason=\"receive_buffer\"", DROPHLP),
     [SFU_DROP_SEND] = COUNTER(DROPPED, "reason=\"send_refused\"", DROPHLP),
     [SFU_DROP_RELAY] = COUNTER(DROPPED, "reason=\"relay_full\"", DROPHLP),
     [SFU_RELAY_REFUSED] = COUNTER(
@@ -57,6 +58,7 @@ static struct metric table[SFU_METRICS] = {
     [SFU_REFUSED_HANDSHAKES] = COUNTER(REFUSED, "what=\"handshake\"", REFUSEDHLP),
     [SFU_REFUSED_RESOURCES] = COUNTER(REFUSED, "what=\"resource\"", REFUSEDHLP),
     [SFU_REFUSED_JOINS] = COUNTER(REFUSED, "what=\"join\"", REFUSEDHLP),
+    [SFU_REFUSED_REQUESTS] = COUNTER(REFUSED, "what=\"request\"", REFUSEDHLP),
     [SFU_REFUSED_STUN] = COUNTER(REFUSED, "what=\"stun_rate\"", REFUSEDHLP),
     [SFU_REFUSED_LARGER] = COUNTER(REFUSED, "what=\"stun_larger\"", REFUSEDHLP),
     [SFU_EVICTED_PREFIXES] = COUNTER("sotto_sfu_forgotten_prefixes_total", NULL,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/crypto.h"
@@ -207,6 +208,26 @@ static void read_clocks(struct worker *w)
     w->wall_us = clock_wall_us();
 }
 
+/* CPU time of this thread. */
+static int64_t thread_cpu_us(void)
+{
+    struct timespec t;
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) != 0) {
+        return 0;
+    }
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* What came and found the receive buffer full. */
+static void count_drops(struct worker *w)
+{
+    uint64_t dropped = udp_dropped(w->udp);
+    if (dropped > w->dropped) {
+        worker_count(w, SFU_DROP_RECEIVE, (int64_t)(dropped - w->dropped));
+        w->dropped = dropped;
+    }
+}
+
 static void periodic(struct worker *w)
 {
     if (w->now_us >= w->fast_us) {
@@ -220,7 +241,8 @@ static void periodic(struct worker *w)
         worker_check_peers(w);
         worker_rates(w);
         worker_tcp_tick(w);
-        worker_measure(w);
+        worker_measure(w, thread_cpu_us());
+        count_drops(w);
         sfu_gauge(SFU_ROOMS, (int64_t)router_room_count(w->router));
         sfu_gauge(SFU_TRANSPORTS, (int64_t)w->n_transports);
     }

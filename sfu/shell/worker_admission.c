@@ -69,9 +69,10 @@ static void tell_refusals(struct worker *w)
     }
 }
 
-void worker_measure(struct worker *w)
+void worker_measure(struct worker *w, int64_t cpu_us)
 {
-    int64_t busy_us = w->now_us - w->measured_us - w->waited_us;
+    int64_t busy_us = admission_work(cpu_us - w->cpu_us, w->waited_us, w->now_us - w->measured_us);
+    w->cpu_us = cpu_us;
     w->measured_us = w->now_us;
     w->waited_us = 0;
     if (admission_busy(&w->admission, busy_us, w->now_us)) {

@@ -50,8 +50,10 @@ struct worker {
     bool any_lost;
     struct admission admission;
     uint8_t shed;               /* 0..ADMISSION_SHED_ALL: of the video, for allocator_input.shed */
-    int64_t measured_us;        /* when admission was told last how busy the loop is, and */
+    int64_t measured_us;        /* when admission was told last how busy the loop is, */
+    int64_t cpu_us;             /* the thread's CPU time then, and */
     int64_t waited_us;          /* how long it has waited since */
+    uint64_t dropped;           /* of udp_dropped, told so far */
     bool halted;                /* the thread has ended */
     struct worker_relay *relay; /* NULL as long as no room is shared (worker_relay.h) */
     bool coarse;                /* the kernel waits by the millisecond */
@@ -130,8 +132,8 @@ bool worker_begin_handshake(struct worker *w, struct transport *t);
 void worker_end_handshake(struct worker *w, struct transport *t);
 /* May a check from an address that isn't known yet be looked at and answered? */
 bool worker_stranger(struct worker *w, const struct sockaddr_in6 *from, size_t len);
-/* How busy the loop was; each 100 ms. */
-void worker_measure(struct worker *w);
+/* How busy the loop was; each 100 ms. cpu_us: the CPU time that its thread has had so far. */
+void worker_measure(struct worker *w, int64_t cpu_us);
 
 /* ---- worker_media.c: SRTP in and out ---- */
 

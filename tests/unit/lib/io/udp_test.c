@@ -184,6 +184,50 @@ static void a_bound_address_is_the_only_one(void **state)
     udp_close(b);
 }
 
+/* Whoever may has the buffer that he asked for; what doesn't fit is counted. */
+static void what_finds_no_room_is_counted(void **state)
+{
+    struct udp *a = NULL, *b = NULL;
+    uint8_t bytes[1200] = {0};
+    struct udp_packet out[UDP_BATCH] = {0}, in[UDP_BATCH] = {0};
+    int sent = 0, got = 0, n;
+    (void)state;
+    assert_int_equal(udp_open(&a, "127.0.0.1", 0, 1 << 20), OK);
+    assert_int_equal(udp_open(&b, "127.0.0.1", 0, 65536), OK);
+    for (int i = 0; i < UDP_BATCH; i++)
+        out[i] =
+            (struct udp_packet){.data = bytes, .len = sizeof(bytes), .peer = loopback(udp_port(b))};
+    assert_int_equal(udp_dropped(b), 0);
+    for (int i = 0; i < 8; i++)
+        sent += udp_send(a, out, UDP_BATCH);
+    do {
+        n = receive(b, in, 1);
+        got += n;
+    } while (n > 0 && got + (int)udp_dropped(b) < sent);
+    assert_true(udp_dropped(b) > 0);
+    assert_int_equal(got + (int)udp_dropped(b), sent);
+    udp_close(a);
+    udp_close(b);
+}
+
+static void buffers_are_as_asked_for(void **state)
+{
+    struct udp *u = NULL;
+    int got = 0, want = 8 << 20;
+    socklen_t n = sizeof(got);
+    (void)state;
+    assert_int_equal(udp_open(&u, "127.0.0.1", 0, want), OK);
+    if (setsockopt(udp_fd(u), SOL_SOCKET, SO_RCVBUFFORCE, &want, sizeof(want)) != 0) {
+        udp_close(u);
+        skip(); /* we may not */
+    }
+    udp_close(u);
+    assert_int_equal(udp_open(&u, "127.0.0.1", 0, want), OK);
+    assert_int_equal(getsockopt(udp_fd(u), SOL_SOCKET, SO_RCVBUF, &got, &n), 0);
+    assert_int_equal(got, 2 * want);
+    udp_close(u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +238,8 @@ int main(void)
         cmocka_unit_test(answers_come_from_the_address_asked),
         cmocka_unit_test(answers_by_ipv6_too),
         cmocka_unit_test(a_bound_address_is_the_only_one),
+        cmocka_unit_test(what_finds_no_room_is_counted),
+        cmocka_unit_test(buffers_are_as_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -352,6 +352,19 @@ static void restoring_does_not_flap(void **state)
     assert_in_range(changes, 1, 45); /* at most once a minute down, and up again */
 }
 
+static void work_is_of_the_time_that_was_ones_own(void **state)
+{
+    (void)state;
+    assert_int_equal(admission_work(30000, 70000, 100000), 30000); /* a core to itself */
+    assert_int_equal(admission_work(30000, 20000, 100000), 60000); /* it had half of it */
+    assert_int_equal(admission_work(30000, 60000, 100000), 33333); /* others had 10 ms */
+    assert_int_equal(admission_work(40000, 0, 100000), 100000);    /* no time ever to wait */
+    assert_int_equal(admission_work(0, 100000, 100000), 0);
+    assert_int_equal(admission_work(0, 0, 100000), 0);
+    assert_int_equal(admission_work(-5, -5, 100000), 0);
+    assert_int_equal(admission_work(5, 5, 0), 0);
+}
+
 static void strange_samples_do_no_harm(void **state)
 {
     (void)state;
@@ -386,6 +399,7 @@ int main(void)
         CASE(overload_sheds_then_settles),
         CASE(when_shedding_is_not_enough_nobody_joins),
         CASE(restoring_does_not_flap),
+        CASE(work_is_of_the_time_that_was_ones_own),
         CASE(strange_samples_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

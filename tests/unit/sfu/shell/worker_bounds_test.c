@@ -178,14 +178,20 @@ static void test_transports_are_bounded(void **state)
 
 #define TENTH 100000
 
-/* The loop worked so many of each hundred microseconds, for so long. */
-static void work(struct worker *w, int percent, int tenths)
+/* For so long: of each hundred microseconds the loop worked so many, and others had the core for so
+ * many. */
+static void work_beside(struct worker *w, int percent, int others, int tenths)
 {
     for (int i = 0; i < tenths; i++) {
         w->now_us += TENTH;
-        w->waited_us += TENTH / 100 * (100 - percent);
-        worker_measure(w);
+        w->waited_us += TENTH / 100 * (100 - percent - others);
+        worker_measure(w, w->cpu_us + TENTH / 100 * percent);
     }
+}
+
+static void work(struct worker *w, int percent, int tenths)
+{
+    work_beside(w, percent, 0, tenths);
 }
 
 /* More work than time: video first, then nobody joins; and back again when it is over. */
@@ -209,6 +215,12 @@ static void test_overload(void **state)
     work(w, 10, 3000);
     assert_int_equal(w->shed, 0);
     assert_int_equal(worker_join(w), OK);
+
+    work_beside(w, 40, 45, 1000); /* a loaded host: there is time left, though less */
+    assert_int_equal(w->shed, 0);
+    work_beside(w, 45, 54, 100); /* half a core is all there is */
+    assert_true(w->shed > 0);
+    work(w, 10, 3000);
 
     limits.busy_percent = 0; /* switched off */
     admission_init(&w->admission, &limits, 1);
