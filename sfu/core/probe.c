@@ -45,7 +45,7 @@ static struct probe_cluster *newest(struct probe *p)
 
 static void start(struct probe *p, double bps, int64_t now_us)
 {
-    p->last_id = p->last_id == UINT8_MAX ? 2 : p->last_id + 1; /* 255 then 2: other places */
+    p->last_id = p->last_id == SEND_HISTORY_CLUSTER ? 2 : p->last_id + 1; /* 7, 2: other places */
     p->cluster[p->last_id % PROBE_CLUSTERS] = (struct probe_cluster){
         .id = p->last_id,
         .sending = true,

@@ -2,9 +2,20 @@
 
 #include <string.h>
 
-static struct sent_packet *place(struct send_history *h, int64_t n)
+#define SENT_STATES   3 /* a mask */
+#define CLUSTER_SHIFT 2
+#define BYTES_SHIFT   5
+
+static size_t place(int64_t n)
 {
-    return &h->ring[(size_t)n & (SEND_HISTORY - 1)];
+    return (size_t)n & (SEND_HISTORY - 1);
+}
+
+static uint16_t pack(size_t bytes, uint8_t cluster, enum sent_state state)
+{
+    bytes = bytes < SEND_HISTORY_BYTES ? bytes : SEND_HISTORY_BYTES;
+    return (uint16_t)(bytes << BYTES_SHIFT | (cluster & SEND_HISTORY_CLUSTER) << CLUSTER_SHIFT |
+                      state);
 }
 
 void send_history_init(struct send_history *h)
@@ -22,12 +33,8 @@ uint16_t send_history_add(struct send_history *h, size_t bytes, uint8_t cluster,
         h->first = h->next;
     }
     h->last_us = now_us;
-    *place(h, h->next) = (struct sent_packet){
-        .at_us = (uint32_t)now_us,
-        .bytes = bytes > UINT16_MAX ? UINT16_MAX : (uint16_t)bytes,
-        .cluster = cluster,
-        .state = SENT_FLYING,
-    };
+    h->at_us[place(h->next)] = (uint32_t)now_us;
+    h->what[place(h->next)] = pack(bytes, cluster, SENT_FLYING);
     return (uint16_t)h->next++;
 }
 
@@ -39,15 +46,16 @@ bool send_history_take(struct send_history *h, uint16_t seq, bool received, stru
     if (n > newest || n < h->first || n <= newest - SEND_HISTORY) {
         return false;
     }
-    struct sent_packet *p = place(h, n);
-    if (p->state == SENT_ACKED || (p->state == SENT_LOST && !received)) {
+    uint16_t *what = &h->what[place(n)];
+    enum sent_state state = *what & SENT_STATES;
+    if (state == SENT_ACKED || (state == SENT_LOST && !received)) {
         return false;
     }
-    out->sent_us = h->last_us - (int64_t)(uint32_t)((uint32_t)h->last_us - p->at_us);
-    out->bytes = p->bytes;
-    out->cluster = p->cluster;
+    out->sent_us = h->last_us - (int64_t)(uint32_t)((uint32_t)h->last_us - h->at_us[place(n)]);
+    out->bytes = *what >> BYTES_SHIFT;
+    out->cluster = *what >> CLUSTER_SHIFT & SEND_HISTORY_CLUSTER;
     out->received = received;
-    out->late = p->state == SENT_LOST;
-    p->state = received ? SENT_ACKED : SENT_LOST;
+    out->late = state == SENT_LOST;
+    *what = (uint16_t)((*what & ~SENT_STATES) | (received ? SENT_ACKED : SENT_LOST));
     return true;
 }

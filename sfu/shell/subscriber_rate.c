@@ -7,14 +7,15 @@
 #include "lib/proto/rtcp.h"
 #include "sfu/shell/transport.h"
 
-#define UNBOUNDED_BPS 1000000000
-#define MARGIN        0.95 /* of the estimate is shared out */
-#define LINE          64   /* bytes of a cache line */
-#define AUDIO_HEADER  50   /* bytes that a sound packet has beside its payload, tag included */
-#define RTX_BYTES     1100 /* that a retransmission is reckoned at */
-#define USE_STEP_US   100000
-#define USE_WEIGHT    0.2 /* of the newest step: half a second */
-#define PROBED_US     1000000
+#define UNBOUNDED_BPS   1000000000
+#define MARGIN          0.95 /* of the estimate is shared out */
+#define LINE            64   /* bytes of a cache line */
+#define AUDIO_HEADER    50   /* bytes that a sound packet has beside its payload, tag included */
+#define RTX_BYTES       1100 /* that a retransmission is reckoned at */
+#define USE_STEP_US     100000
+#define USE_WEIGHT      0.2 /* of the newest step: half a second */
+#define PROBED_US       1000000
+#define PLAYOUT_UNIT_US 10000
 /* The smallest layer of a source that hasn't been measured, alone or of several. */
 #define LOWEST_BPS_ALONE 1000000
 #define LOWEST_BPS       200000
@@ -415,6 +416,27 @@ static void note_probes(struct subscriber_rate *r, int64_t now_us)
     }
 }
 
+/* Where packets are lost and sent again, pictures are to be played so late that what was lost can
+ * still come: a viewer's own buffer doesn't know the round trip. 10 ms: nothing is asked for any
+ * more. */
+static void hold_playout(struct subscriber_rate *r, int64_t now_us)
+{
+    const struct bwe *b = r->pace.bwe;
+    uint8_t hold = r->playout;
+    if (b->loss.average > RATE_LOSSY && r->use.rtx_bps > 0) {
+        int64_t us = b->rtt_us + RATE_RESENT_US;
+        us = us < RATE_PLAYOUT_US ? us : RATE_PLAYOUT_US;
+        r->lossy_us = now_us;
+        hold = (uint8_t)larger(hold, us / PLAYOUT_UNIT_US);
+    } else if (hold > 1 && now_us - r->lossy_us >= RATE_LOSSY_US) {
+        hold = 1;
+    }
+    for (uint32_t i = 0; hold != r->playout && i < r->subscriber->n_video; i++) {
+        subscriber_video(r->subscriber, i)->playout = hold;
+    }
+    r->playout = hold;
+}
+
 void subscriber_rate_run(struct subscriber_rate *r, uint8_t shed, int64_t now_us)
 {
     struct allocator_slot slots[ALLOCATOR_MAX_SLOTS];
@@ -434,6 +456,7 @@ void subscriber_rate_run(struct subscriber_rate *r, uint8_t shed, int64_t now_us
     allocator_run(&r->allocator, &in, now_us, choice, &r->result);
     subscriber_apply(r->subscriber, choice, now_us);
     if (r->pace.bwe) {
+        hold_playout(r, now_us);
         tell_wanted(r, now_us);
         tick(r, now_us);
     }

@@ -1,5 +1,5 @@
 /* What one subscriber may be sent: the estimate of his link, the pacer that keeps to it, and the
- * share of each video slot. One a subscriber that has video slots; about 20 KiB where he gives
+ * share of each video slot. One a subscriber that has video slots; about 11 KiB where he gives
  * feedback, 3 KiB where he gives none. It is pure but for memory: RTCP and time go in, the
  * subscriber's slots are switched and paused, probes are asked for by its bwe. */
 #ifndef SOTTO_SFU_SUBSCRIBER_RATE_H
@@ -25,6 +25,13 @@
 /* Of the estimate that retransmissions may take, and at once, in seconds of that. */
 #define RATE_RESEND_SHARE 0.4
 #define RATE_RESEND_BURST 0.5
+/* More loss than this, and retransmissions: pictures are to be played so late that those come in
+ * time, a round trip and RATE_RESENT_US (until the gap shows, is asked for and filled), at most
+ * RATE_PLAYOUT_US; until there was less loss for RATE_LOSSY_US. */
+#define RATE_LOSSY      0.015
+#define RATE_RESENT_US  90000
+#define RATE_PLAYOUT_US 400000
+#define RATE_LOSSY_US   20000000
 /* Nothing has shown that the link has an end for so long: trains leave as they come. */
 #define RATE_NARROW_US 30000000
 #define RATE_WIDE      4 /* times the pacer's usual rate, then */
@@ -49,6 +56,8 @@ struct subscriber_rate {
     uint64_t probes;               /* that had succeeded */
     int64_t probed_us;             /* when one last did; 0: never */
     int64_t budget_bps, floor_bps; /* of the last run */
+    int64_t lossy_us;              /* when much was last lost */
+    uint8_t playout;               /* that slots ask for (slot->playout) */
     struct rate_use use;
     struct allocator allocator;
     struct allocator_result result;

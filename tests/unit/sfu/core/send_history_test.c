@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "sfu/core/bwe.h"
 #include "sfu/core/send_history.h"
 
 static struct send_history h;
@@ -20,7 +21,8 @@ static int setup(void **state)
 static void fits_its_budget(void **state)
 {
     (void)state;
-    assert_true(sizeof h <= 16384 + 64);
+    assert_true(sizeof h <= 6 * SEND_HISTORY + 64);
+    assert_true(sizeof(struct bwe) <= 8192);
 }
 
 static void tells_each_packet_once(void **state)
@@ -76,6 +78,26 @@ static void forgets_the_oldest_and_wraps(void **state)
     }
 }
 
+/* 1,000 packets a second, half a second of round trip, feedback each 100 ms of which one in a row
+ * is lost: everything is told. */
+static void remembers_a_long_way(void **state)
+{
+    const int64_t there_us = 250000, back_us = 250000;
+    (void)state;
+    uint16_t seq[1 << 14];
+    int told = 0;
+    for (int ms = 0; ms < 10000; ms++) {
+        seq[ms] = send_history_add(&h, 1000, 0, 1000 * ms);
+        int heard = ms - (int)((there_us + back_us) / 1000);
+        for (int i = heard - 199; heard > 0 && heard % 200 == 0 && i <= heard; i++) {
+            assert_true(send_history_take(&h, seq[i], true, &n));
+            assert_int_equal(n.sent_us, 1000 * i);
+            told++;
+        }
+    }
+    assert_true(told > 9000);
+}
+
 /* The low 32 bits of a time are enough: a silence ends what is remembered, slowness doesn't. */
 static void times_stay_right_over_hours(void **state)
 {
@@ -101,7 +123,7 @@ static void bears_a_clock_that_goes_back_and_huge_packets(void **state)
     uint16_t b = send_history_add(&h, SIZE_MAX, 0, 10);
     assert_true(send_history_take(&h, b, true, &n));
     assert_int_equal(n.sent_us, 5000000);
-    assert_int_equal(n.bytes, UINT16_MAX);
+    assert_int_equal(n.bytes, SEND_HISTORY_BYTES);
 }
 
 int main(void)
@@ -111,6 +133,7 @@ int main(void)
         cmocka_unit_test_setup(tells_each_packet_once, setup),
         cmocka_unit_test_setup(knows_nothing_of_what_was_never_sent, setup),
         cmocka_unit_test_setup(forgets_the_oldest_and_wraps, setup),
+        cmocka_unit_test_setup(remembers_a_long_way, setup),
         cmocka_unit_test_setup(times_stay_right_over_hours, setup),
         cmocka_unit_test_setup(bears_a_clock_that_goes_back_and_huge_packets, setup),
     };

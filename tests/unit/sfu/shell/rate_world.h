@@ -73,6 +73,8 @@ struct world {
     int64_t worst_audio_us; /* from the publisher to leaving */
     int64_t worst_queue_us; /* of the bottleneck */
     uint64_t told;          /* slots events */
+    uint32_t playout;       /* of the newest video packet that has one: least << 12 | most */
+    bool has_playout;       /* the newest video packet has */
 };
 
 static struct world w;
@@ -162,6 +164,13 @@ static void world_arrive(struct world_packet *p)
     assert_int_equal(rtp_parse(&h, p->data, (size_t)n), OK);
     if (rtp_transport_seq(&h, p->data, SDP_SLOT_EXT_TRANSPORT_CC, &seq)) {
         twcc_recorder_input(&w.recorder, seq, w.now_us + 77000000);
+    }
+    size_t len;
+    const uint8_t *playout = rtp_ext_find(&h, p->data, SDP_SLOT_EXT_PLAYOUT_DELAY, &len);
+    if (h.ssrc == subscriber_video(w.s, 0)->ssrc) {
+        w.has_playout = playout != NULL;
+        w.playout = playout ? (uint32_t)playout[0] << 16 | (uint32_t)playout[1] << 8 | playout[2]
+                            : w.playout;
     }
     if (h.ssrc == subscriber_audio(w.s, 0)->ssrc) {
         w.audio++;
@@ -371,6 +380,7 @@ static void world_answered(bool twcc)
             both[k]->ext.id[RTP_EXT_MID] = SDP_SLOT_EXT_MID;
             both[k]->ext.id[RTP_EXT_ABS_SEND_TIME] = SDP_SLOT_EXT_ABS_SEND_TIME;
             both[k]->ext.id[RTP_EXT_TRANSPORT_CC] = twcc ? SDP_SLOT_EXT_TRANSPORT_CC : 0;
+            both[k]->ext.id[RTP_EXT_PLAYOUT_DELAY] = k == 0 ? SDP_SLOT_EXT_PLAYOUT_DELAY : 0;
         }
     }
     subscriber_answered(w.s, &answer);

@@ -230,6 +230,29 @@ static void little_is_sent_and_yet_too_much(void **state)
     world_close();
 }
 
+/* What is lost is to come again before its picture is due: a viewer's buffer doesn't know the round
+ * trip. Without loss nothing is asked of it; after loss, nothing any more. */
+static void lost_pictures_have_time_to_come_again(void **state)
+{
+    (void)state;
+    world_open(one_stream, true);
+    world_run(10);
+    assert_false(w.has_playout);
+    w.loss = 0.05;
+    for (int i = 0; i < 50; i++) {
+        subscriber_video(w.s, 0)->resent += 1;
+        world_run(0.1);
+    }
+    assert_true(w.has_playout);
+    assert_int_equal(w.playout & 0xfff, 1000);
+    assert_in_range((w.playout >> 12) * 10, 2 * WORLD_DELAY_US / 1000 + 60, 250);
+    w.loss = 0;
+    world_run(35);
+    assert_true(w.has_playout);
+    assert_int_equal(w.playout >> 12, 1);
+    world_close();
+}
+
 /* Jitter and loss without a bottleneck pause nobody, whatever they do to the estimate. */
 static void jitter_and_loss_pause_nobody(void **state)
 {
@@ -377,6 +400,7 @@ int main(void)
         cmocka_unit_test(a_wide_link_holds_nothing_back),
         cmocka_unit_test(a_sudden_bottleneck_pauses_nobody),
         cmocka_unit_test(little_is_sent_and_yet_too_much),
+        cmocka_unit_test(lost_pictures_have_time_to_come_again),
         cmocka_unit_test(jitter_and_loss_pause_nobody),
         cmocka_unit_test(without_feedback_nothing_is_bounded),
         cmocka_unit_test(remb_bounds_who_gives_nothing_better),
