@@ -76,6 +76,7 @@ void room_leave_if_idle(struct room *r, struct participant *p)
     if (!p->publisher && !p->subscriber) {
         speakers_remove(r->speakers, p->number);
         speakers_remove(r->speakers, p->number | ROOM_SCREEN);
+        r->polled = r->polled == p ? NULL : r->polled;
         HASH_DEL(r->participants, p);
         free(p);
     }

@@ -14,7 +14,7 @@
 #include "sfu/core/speakers.h"
 #include "sfu/core/subscriber.h"
 
-#define ROOM_MAX_PARTICIPANTS 1024
+#define ROOM_MAX_PARTICIPANTS 4096
 #define ROOM_SPEAKERS_US      250000   /* between two speakers events */
 #define ROOM_SCREEN           0x10000u /* in a slot's key: the participant's screen, not himself */
 
@@ -31,6 +31,7 @@ struct room {
     struct participant *participants; /* by number; iterates in the order of joining */
     struct speakers *speakers;
     bool reassign; /* a picture came or went: slots are to be filled anew at the next tick */
+    struct participant *polled; /* from whom router_poll goes on; NULL: the first */
     bool speakers_changed;
     int64_t speakers_us; /* of the last event */
     UT_hash_handle hh;

@@ -15,7 +15,8 @@ struct router {
     struct packet_pool *pool;
     struct room *rooms; /* uthash by id; hashed by control calls only */
     uint32_t next_source;
-    bool pending; /* something may be to be told */
+    bool pending;        /* something may be to be told */
+    struct room *polled; /* from where router_poll goes on; NULL: the first */
     struct forward *forward;
     size_t forward_cap; /* at least all slots that there are: grown when one subscribes */
     size_t n_slots;
@@ -87,6 +88,7 @@ struct participant *router_find(const struct router *r, const struct id *room, u
 static void drop_room_if_empty(struct router *r, struct room *room)
 {
     if (room_size(room) == 0) {
+        r->polled = r->polled == room ? NULL : r->polled;
         HASH_DEL(r->rooms, room);
         room_free(room);
     }
@@ -399,38 +401,50 @@ void router_tick(struct router *r, int64_t now_us)
     }
 }
 
-static struct subscriber *next_changed(const struct room *room)
+/* Goes on where it was the last time: to tell everybody of a large room takes one round. */
+static struct subscriber *next_changed(struct room *room)
 {
-    struct participant *p, *tmp;
-    HASH_ITER(hh, room->participants, p, tmp)
-    {
+    struct participant *p = room->polled ? room->polled : room->participants;
+    for (size_t left = room_size(room); left > 0; left--) {
+        struct participant *next = p->hh.next ? p->hh.next : room->participants;
         if (p->subscriber && p->subscriber->ready && p->subscriber->slots_changed) {
+            room->polled = next;
             return p->subscriber;
         }
+        p = next;
     }
     return NULL;
 }
 
+static bool poll_room(struct room *room, int64_t now_us, struct router_event *out)
+{
+    struct subscriber *s = next_changed(room);
+    if (s) {
+        s->slots_changed = false;
+        *out = (struct router_event){.type = ROUTER_SLOTS, .room = room, .subscriber = s};
+        return true;
+    }
+    if (room->speakers_changed && now_us - room->speakers_us >= ROOM_SPEAKERS_US) {
+        room->speakers_changed = false;
+        room->speakers_us = now_us;
+        *out = (struct router_event){.type = ROUTER_SPEAKERS, .room = room};
+        return true;
+    }
+    return false;
+}
+
 bool router_poll(struct router *r, int64_t now_us, struct router_event *out)
 {
-    struct room *room, *tmp;
+    struct room *room = r->polled ? r->polled : r->rooms;
     if (!r->pending) {
         return false;
     }
-    HASH_ITER(hh, r->rooms, room, tmp)
-    {
-        struct subscriber *s = next_changed(room);
-        if (s) {
-            s->slots_changed = false;
-            *out = (struct router_event){.type = ROUTER_SLOTS, .room = room, .subscriber = s};
+    for (size_t left = HASH_COUNT(r->rooms); left > 0; left--) {
+        if (poll_room(room, now_us, out)) {
+            r->polled = room;
             return true;
         }
-        if (room->speakers_changed && now_us - room->speakers_us >= ROOM_SPEAKERS_US) {
-            room->speakers_changed = false;
-            room->speakers_us = now_us;
-            *out = (struct router_event){.type = ROUTER_SPEAKERS, .room = room};
-            return true;
-        }
+        room = room->hh.next ? room->hh.next : r->rooms;
     }
     r->pending = false;
     return false;

@@ -17,6 +17,7 @@
 #define RISE          4      /* ticks that a score needs, about, to follow a louder voice */
 #define FALL          16     /* and a quieter one: longer than the pauses between words */
 #define SCALE         16     /* fractions of a dB kept */
+#define FIRST_CAP     16     /* people that there is room for from the start */
 
 struct entry {
     int loud;  /* (127 - level) * SCALE, fast attack, slower release */
@@ -33,6 +34,7 @@ struct entry {
 
 struct speakers {
     size_t max, n;
+    size_t cap; /* of the arrays; grown as people come, as most rooms are small */
     uint64_t joins;
     int64_t due_us;
     uint32_t dominant; /* participant, 0: nobody */
@@ -62,6 +64,53 @@ static size_t table_mask(const struct speakers *s)
     return ((size_t)1 << (32 - s->shift)) - 1;
 }
 
+static size_t home(const struct speakers *s, uint32_t participant)
+{
+    return (participant * UINT32_C(2654435769)) >> s->shift;
+}
+
+/* Where the participant stands in the table, or the free place where he would. */
+static size_t find_place(const struct speakers *s, uint32_t participant)
+{
+    size_t at = home(s, participant);
+
+    while (s->place[at] != 0 && s->ids[s->place[at] - 1] != participant) {
+        at = (at + 1) & table_mask(s);
+    }
+    return at;
+}
+
+/* The arrays with room for cap elements; what is in them stays. */
+static bool lengthen(struct speakers *s, size_t cap)
+{
+    uint32_t *ids = realloc(s->ids, cap * sizeof *ids);
+    s->ids = ids ? ids : s->ids;
+    struct entry *entry = realloc(s->entry, cap * sizeof *entry);
+    s->entry = entry ? entry : s->entry;
+    uint16_t *rank = realloc(s->rank, cap * sizeof *rank);
+    s->rank = rank ? rank : s->rank;
+    return ids && entry && rank;
+}
+
+/* ERR_NOMEM: all is as before. */
+static int grow(struct speakers *s, size_t cap)
+{
+    unsigned shift = table_shift(cap);
+    uint16_t *place = calloc((size_t)1 << (32 - shift), sizeof *place);
+    if (!place || !lengthen(s, cap)) {
+        free(place);
+        return ERR_NOMEM;
+    }
+    free(s->place);
+    s->place = place;
+    s->shift = shift;
+    s->cap = cap;
+    for (size_t i = 0; i < s->n; i++) {
+        s->place[find_place(s, s->ids[i])] = (uint16_t)(i + 1);
+    }
+    return OK;
+}
+
 struct speakers *speakers_new(size_t max)
 {
     struct speakers *s = calloc(1, sizeof *s);
@@ -70,12 +119,7 @@ struct speakers *speakers_new(size_t max)
         return NULL;
     }
     s->max = max < UINT16_MAX ? max : UINT16_MAX - 1;
-    s->shift = table_shift(s->max);
-    s->ids = calloc(s->max, sizeof *s->ids);
-    s->entry = calloc(s->max, sizeof *s->entry);
-    s->rank = calloc(s->max, sizeof *s->rank);
-    s->place = calloc(table_mask(s) + 1, sizeof *s->place);
-    if (!s->ids || !s->entry || !s->rank || !s->place) {
+    if (grow(s, s->max < FIRST_CAP ? s->max : FIRST_CAP)) {
         speakers_free(s);
         return NULL;
     }
@@ -92,22 +136,6 @@ void speakers_free(struct speakers *s)
     free(s->rank);
     free(s->place);
     free(s);
-}
-
-static size_t home(const struct speakers *s, uint32_t participant)
-{
-    return (participant * UINT32_C(2654435769)) >> s->shift;
-}
-
-/* Where the participant stands in the table, or the free place where he would. */
-static size_t find_place(const struct speakers *s, uint32_t participant)
-{
-    size_t at = home(s, participant);
-
-    while (s->place[at] != 0 && s->ids[s->place[at] - 1] != participant) {
-        at = (at + 1) & table_mask(s);
-    }
-    return at;
 }
 
 static size_t find(const struct speakers *s, uint32_t participant)
@@ -140,6 +168,12 @@ int speakers_add(struct speakers *s, uint32_t participant)
     }
     if (s->n == s->max) {
         return ERR_LIMIT;
+    }
+    if (s->n == s->cap) {
+        if (grow(s, 2 * s->cap < s->max ? 2 * s->cap : s->max)) {
+            return ERR_NOMEM;
+        }
+        at = find_place(s, participant);
     }
     s->ids[s->n] = participant;
     s->entry[s->n] = (struct entry){.joined = ++s->joins};

@@ -23,7 +23,7 @@ struct speaker {
 /* For at most max participants. NULL when out of memory. */
 struct speakers *speakers_new(size_t max);
 void speakers_free(struct speakers *s);
-/* ERR_LIMIT when full; adding twice is fine. */
+/* ERR_LIMIT when full, ERR_NOMEM; adding twice is fine. */
 int speakers_add(struct speakers *s, uint32_t participant);
 void speakers_remove(struct speakers *s, uint32_t participant);
 /* One audio packet's level; voice is the V bit (taken as true where a sender never sets it).
