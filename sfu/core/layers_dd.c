@@ -176,7 +176,9 @@ void layers_dd_choose(struct layers *l, const struct layers_packet *p)
         next.decode_target = LAYERS_NO_DD;
         next.ts = p->ts;
         layers_begin_era(l, &next);
-    } else if (f->frame_id != l->frame_id + 1) { /* what is missing may have been theirs */
+    } else if (f->frame_id != l->frame_id + 1 && p->before + 1 != p->ext_seq) {
+        /* What is missing may have been theirs. Frame numbers alone don't tell: Chromium counts
+         * them over all streams of a simulcast. */
         l->complete &= l->era[0].decode_target < DD_MAX_TARGETS ? bit(l->era[0].decode_target) : 0;
     }
     advance(l, f->frame_id);

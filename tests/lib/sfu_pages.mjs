@@ -16,12 +16,15 @@ const flags = [
 function pageCode() {
     const peer = { slots: new Map() };
     window.peer = peer;
-    peer.offer = async ({ audio = true, video = true, width = 640, height = 480, encodings } = {}) => {
+    peer.offer = async ({ audio = true, video = true, width = 640, height = 480, encodings, codec } = {}) => {
         const media = await navigator.mediaDevices.getUserMedia({ audio, video: video && { width, height, frameRate: 30 } });
         peer.publisher = new RTCPeerConnection();
         for (const track of media.getTracks()) {
             const sendEncodings = track.kind === 'video' ? encodings : undefined;
-            peer.publisher.addTransceiver(track, { direction: 'sendonly', streams: [media], ...(sendEncodings && { sendEncodings }) });
+            const transceiver = peer.publisher.addTransceiver(track, { direction: 'sendonly', streams: [media], ...(sendEncodings && { sendEncodings }) });
+            if (!codec || track.kind !== 'video') continue;
+            const { codecs } = RTCRtpSender.getCapabilities('video');
+            transceiver.setCodecPreferences(codecs.filter((c) => [`video/${codec}`, 'video/rtx'].includes(c.mimeType)));
         }
         await peer.publisher.setLocalDescription();
         return peer.publisher.localDescription.sdp;
