@@ -3,11 +3,11 @@
  * the Opus packets and one timer (a timerfd: microseconds, where libuv's timers are whole
  * milliseconds). What isn't a source's is rounded up to a tick, so that many are served in one
  * turn: 20 ms, or 5 ms while anybody connects or a link is bad. While media comes, sockets are
- * looked at every 8 ms (1 ms then) or when something is due to be sent. Latencies don't contain
- * that: they are by the kernel's time of arrival, of the first 64 endpoints of a host and one in 8
- * of the further ones; the others measure none. Nothing is allocated a packet. A connected endpoint
- * takes about 71 KiB (measured; most is OpenSSL's association), and a sender with its receiver of
- * two streams 71 KiB more together. Own thread only. */
+ * looked at every 8 ms (1 ms then) or when something is due to be sent. Latencies and
+ * feedback don't contain that: they are by the kernel's time of arrival, or a server's estimator
+ * would take the client's own turns for a queue of its link. Nothing is allocated a packet. A
+ * sender with its receiver of two streams takes about 71 KiB; OpenSSL's association, which was as
+ * much again, goes with the handshake. Own thread only. */
 #ifndef SOTTO_BENCH_CLIENT_ENDPOINT_H
 #define SOTTO_BENCH_CLIENT_ENDPOINT_H
 
@@ -122,7 +122,7 @@ int endpoint_port(const struct endpoint *e); /* 0 with nice */
 /* False where it has no source or receiver (yet); out is then zeros. */
 bool endpoint_source_stats(const struct endpoint *e, struct source_stats *out);
 bool endpoint_receiver_stats(const struct endpoint *e, struct receiver_stats *out);
-/* NULL: no receiver; empty also where arrivals aren't timed. */
+/* NULL: no receiver. */
 const struct histogram *endpoint_latency(const struct endpoint *e);
 /* Datagrams that found its receive buffer full, since the last reset. */
 uint64_t endpoint_dropped(const struct endpoint *e);

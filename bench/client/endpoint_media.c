@@ -21,7 +21,6 @@ static int make_receiver(struct endpoint *e)
     struct receiver_config c = e->receiver_config;
     bool twcc = false;
     c.ssrc = e->ssrc;
-    c.untimed = e->fd >= 0 && !e->timed;
     for (size_t i = 0; i < e->agreed.n_receive; i++) {
         const struct media_track *t = &e->agreed.receive[i];
         twcc = twcc || t->transport_cc;

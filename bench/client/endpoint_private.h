@@ -14,15 +14,13 @@
 #include "sfu/core/srtp_writer.h"
 #include "sfu/shell/srtp_peer.h"
 
-#define ENDPOINT_BATCH  32 /* datagrams a recvmmsg; a frame is 7, a keyframe about 40 */
-#define ENDPOINT_ROUNDS 8  /* recvmmsg a wake-up, so that one endpoint can't keep the loop */
-#define ENDPOINT_TIMED                                                                             \
-    64 /* so many endpoints, and one in 8 of the further ones, measure latencies */
-#define ENDPOINT_FRAME      32        /* packets a sendmmsg */
-#define ENDPOINT_TICK_US    5000      /* what isn't a source's is rounded up to it */
-#define ENDPOINT_CALM_US    20000     /* the same while nobody connects and no link is bad */
-#define ENDPOINT_PAUSE_US   8000      /* before the loop looks again at sockets that get media */
-#define ENDPOINT_BRISK_US   1000      /* the same while somebody is connecting */
+#define ENDPOINT_BATCH      32    /* datagrams a recvmmsg; a frame is 7, a keyframe about 40 */
+#define ENDPOINT_ROUNDS     8     /* recvmmsg a wake-up, so that one endpoint can't keep the loop */
+#define ENDPOINT_FRAME      32    /* packets a sendmmsg */
+#define ENDPOINT_TICK_US    5000  /* what isn't a source's is rounded up to it */
+#define ENDPOINT_CALM_US    20000 /* the same while nobody connects and no link is bad */
+#define ENDPOINT_PAUSE_US   8000  /* before the loop looks again at sockets that get media */
+#define ENDPOINT_BRISK_US   1000  /* the same while somebody is connecting */
 #define ENDPOINT_SETUP_US   300000    /* how long that counts after its last datagram */
 #define ENDPOINT_BUFFER     (1 << 20) /* SO_RCVBUF: 2 s of a camera */
 #define ENDPOINT_CANDIDATES 512       /* bytes of our candidates' lines */
@@ -55,9 +53,8 @@ struct endpoint_host {
         struct cmsghdr align;
         uint8_t room[CMSG_SPACE(sizeof(struct timespec))];
     } in_control[ENDPOINT_BATCH];
-    unsigned n_opened; /* endpoints with a socket, ever */
-    int in_used;       /* headers that the last call wrote to */
-    bool in_named, in_timed;
+    int in_used; /* headers that the last call wrote to */
+    bool in_named;
     _Alignas(16) uint8_t in_data[ENDPOINT_BATCH][UDP_MTU];
 };
 
@@ -70,7 +67,6 @@ struct endpoint {
     enum endpoint_state state;
     int fd, port; /* -1, 0: none (nice) */
     bool poll_open, described, offerer, raw;
-    bool timed; /* the kernel tells when its datagrams came */
     /* The other end: connect()ed once a pair is selected. */
     struct sockaddr_in peer;
     bool has_peer, is_connected_socket;

@@ -20,17 +20,15 @@ static void prepare(struct endpoint *e)
 {
     struct endpoint_host *h = e->host;
     bool named = !e->is_connected_socket;
-    bool alike = named == h->in_named && e->timed == h->in_timed;
-    int n = alike ? h->in_used : ENDPOINT_BATCH;
+    int n = named == h->in_named ? h->in_used : ENDPOINT_BATCH;
     for (int i = 0; i < n; i++) {
         struct msghdr *m = &h->in[i].msg_hdr;
         m->msg_name = named ? &h->in_from[i] : NULL;
         m->msg_namelen = named ? sizeof h->in_from[i] : 0;
-        m->msg_control = e->timed ? &h->in_control[i] : NULL;
-        m->msg_controllen = e->timed ? sizeof h->in_control[i] : 0;
+        m->msg_control = &h->in_control[i];
+        m->msg_controllen = sizeof h->in_control[i];
     }
     h->in_named = named;
-    h->in_timed = e->timed;
 }
 
 static int receive(struct endpoint *e)
@@ -103,7 +101,7 @@ static void on_readable(uv_poll_t *p, int status, int events)
 }
 
 /* A bound socket with its buffers; -1: none is to be had. */
-static int bound(int *port, bool timed)
+static int bound(int *port)
 {
     struct sockaddr_in a = {.sin_family = AF_INET};
     socklen_t len = sizeof a;
@@ -119,15 +117,14 @@ static int bound(int *port, bool timed)
     *port = ntohs(a.sin_port);
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-    if (timed)
-        setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
     return fd;
 }
 
 int endpoint_socket_renew(struct endpoint *e)
 {
     int port;
-    int fd = bound(&port, e->timed);
+    int fd = bound(&port);
     if (fd < 0)
         return ERR_IO;
     /* The number stays, so libuv's handle does too; stopped, it lets go of the former socket. */
@@ -145,9 +142,7 @@ int endpoint_socket_renew(struct endpoint *e)
 
 int endpoint_socket_open(struct endpoint *e)
 {
-    unsigned k = e->host->n_opened++;
-    e->timed = k < ENDPOINT_TIMED || k % 8 == 0;
-    e->fd = bound(&e->port, e->timed);
+    e->fd = bound(&e->port);
     if (e->fd < 0 || uv_poll_init(loop_uv(e->host->loop), &e->poll, e->fd) != 0)
         return ERR_IO;
     e->poll_open = true;

@@ -168,7 +168,7 @@ static void prove_video(struct receiver *r, struct stream *st, const struct rtp_
     }
     if (d.keyframe)
         keyframe_came(st, seq);
-    if (measure && !r->config.untimed)
+    if (measure)
         histogram_add(&r->latency, now_us - stamp.due_us);
     struct frame_packet p = {.picture = d.picture_id,
                              .bits = d.picture_bits,

@@ -17,7 +17,6 @@ struct receiver_config {
     uint32_t ssrc;    /* ours, in RTCP that we send */
     bool nack;        /* ask for what is missing */
     bool twcc;        /* send transport-wide feedback */
-    bool untimed;     /* arrivals are not exact: no latencies are taken of them */
     bool decrypt_all; /* every packet is a sample (bad-link runs: frames are then known whole) */
 };
 

@@ -3,8 +3,8 @@
 import { Scene } from './sfu_load.mjs';
 import { GENERATOR_LIMIT } from './runner.mjs';
 
-/** A room of ours takes 1,024 people; who is too many for one is in another with its own publisher, on every server. */
-const ROOM = 1000;
+/** A room of ours takes 4,096 people; who is too many for one is in another with its own publisher, on every server. */
+const ROOM = 4000;
 
 /** A scene that is gone when `fn` is through. */
 async function withScene(contender, ctx, fn) {
@@ -122,5 +122,5 @@ export default {
     limit_s: 200, setup_s: 40,
     contenders: ['ours', 'janus'],
     measure,
-    fairness: ['A room of ours takes 1,024 people: above 1,000 subscribers the others are in further rooms, each with one publisher of its own; so it is for every server. Ours begins to send less video when its worker is busy for 90 % of the time (sfu.overload_percent): that is a loss here.'],
+    fairness: ['All subscribers are in one room, with one publisher. Ours begins to send less video when its worker is busy for 90 % of the time (sfu.overload_percent): that is a loss here.'],
 };
