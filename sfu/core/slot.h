@@ -140,6 +140,17 @@ void slot_counters(const struct slot *s, struct counters *out);
  * left the slot meanwhile. */
 int slot_write_header(struct slot *s, struct packet *k, const struct rewritten *to, bool rtx,
                       uint8_t *dst, size_t cap);
+/* The same for a packet of the slot's that slot_repeats says is like one before it, whose header of
+ * `len` bytes is at `before`, not stamped yet. */
+void slot_repeat_header(const struct rewritten *to, const uint8_t *before, size_t len,
+                        uint8_t *dst);
+/* Only marker, number and timestamp tell the header of k from that of the packet before it, where
+ * neither is a retransmission: most packets of a frame. */
+static inline bool slot_repeats(const struct packet *before, const struct packet *k)
+{
+    return before->codec == k->codec && before->csrc == k->csrc && before->n_passed == 0 &&
+           k->n_passed == 0;
+}
 /* Writes the transport-wide number and abs-send-time (rtp_abs_send_time) into a header that this
  * slot has written while `stamped`, as far as the answer agreed to them: they always stand first,
  * so this costs next to nothing. Call it last of all, when the order and the moment of sending are

@@ -5,8 +5,8 @@
 #include "lib/proto/red.h"
 #include "sfu/core/slot.h"
 
-#define OUT_EXT (RTP_HEADER_MIN + 4) /* of what we write, with one CSRC: the extension header */
-#define PLAYOUT_MOST 1000 /* in 10 ms */
+#define OUT_EXT      (RTP_HEADER_MIN + 4) /* of what we write, with one CSRC: the extension header */
+#define PLAYOUT_MOST 1000                 /* in 10 ms */
 
 static void add_ext(struct rtp_out *o, uint8_t id, const uint8_t *data, size_t len)
 {
@@ -100,6 +100,14 @@ int slot_write_header(struct slot *s, struct packet *k, const struct rewritten *
         counters_add(&s->counters, COUNTER_RETRANSMIT_BYTES, k->header.payload_len);
     }
     return rtp_out_write(&o, dst, cap);
+}
+
+void slot_repeat_header(const struct rewritten *to, const uint8_t *before, size_t len, uint8_t *dst)
+{
+    memcpy(dst, before, len);
+    dst[1] = (uint8_t)((dst[1] & 0x7f) | to->marker << 7);
+    rtp_set_seq(dst, to->seq);
+    rtp_set_ts(dst, to->ts);
 }
 
 void slot_stamp(const struct slot *s, uint8_t *header, uint16_t transport_seq,

@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 
 #include "lib/base/err.h"
+#include "sfu/core/evp_fetch.h"
 #include "sfu/core/srtp_keys.h"
 
 #define HEADER_LEN 8 /* fixed part of the first RTCP packet: stays clear */
@@ -20,6 +21,7 @@
 
 struct direction {
     EVP_CIPHER_CTX *cipher;
+    const void *state; /* the cipher's, for evp_fetch */
     uint8_t salt[IV_LEN];
 };
 
@@ -49,6 +51,7 @@ static int open_direction(struct direction *d, bool encrypt, enum srtp_profile p
     if (!err && EVP_CipherInit_ex(d->cipher, aes, NULL, key, NULL, encrypt) != 1) {
         err = ERR_IO;
     }
+    d->state = err ? NULL : evp_fetch_state(d->cipher);
     OPENSSL_cleanse(key, sizeof key);
     OPENSSL_cleanse(salt, sizeof salt);
     return err;
@@ -83,6 +86,18 @@ void srtcp_free(struct srtcp *s)
         OPENSSL_cleanse(s, sizeof *s);
         free(s);
     }
+}
+
+void srtcp_prefetch_far(const struct srtcp *s)
+{
+    __builtin_prefetch(s, 1);
+    __builtin_prefetch((const char *)s + EVP_FETCH_LINE, 1);
+}
+
+void srtcp_prefetch_near(const struct srtcp *s)
+{
+    evp_fetch(s->in.cipher, s->in.state);
+    __builtin_prefetch(s->sender, 1);
 }
 
 static void put_u32(uint8_t *p, uint32_t v)

@@ -28,4 +28,9 @@ int srtcp_protect(struct srtcp *s, uint8_t *data, size_t *len);
  * or older than 64 packets), ERR_LIMIT (one SSRC too many), ERR_INVALID (no such packet). */
 int srtcp_unprotect(struct srtcp *s, uint8_t *data, size_t *len);
 
+/* Something will be opened soon: fetches what that takes into the cache. First far (s itself must
+ * not be touched yet), then near (what it points to). */
+void srtcp_prefetch_far(const struct srtcp *s);
+void srtcp_prefetch_near(const struct srtcp *s);
+
 #endif

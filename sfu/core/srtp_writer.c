@@ -11,17 +11,18 @@
 #include <openssl/sha.h>
 
 #include "lib/base/err.h"
+#include "sfu/core/evp_fetch.h"
 #include "sfu/core/srtp_keys.h"
 
-#define AEAD_IV_LEN   12
-#define CM_TAG_LEN    10
-#define AEAD_TAG_LEN  16
-#define HMAC_BLOCK    64
-#define CONTEXT_LINES 3 /* of the cache: what EVP keeps in front of the cipher's own */
+#define AEAD_IV_LEN  12
+#define CM_TAG_LEN   10
+#define AEAD_TAG_LEN 16
+#define HMAC_BLOCK   64
 
 struct srtp_writer {
+    _Alignas(EVP_FETCH_LINE) EVP_CIPHER_CTX *cipher;
+    const void *state; /* the cipher's, for evp_fetch */
     enum srtp_profile profile;
-    EVP_CIPHER_CTX *cipher;
     uint8_t salt[SRTP_SALT_LEN];
     SHA_CTX inner, outer; /* HMAC-SHA1 states after the key block (RFC 2104) */
 };
@@ -110,19 +111,21 @@ int srtp_writer_new(struct srtp_writer **out, enum srtp_profile profile, const u
     if (srtp_profile_key_len(profile) == 0) {
         return ERR_UNSUPPORTED;
     }
-    struct srtp_writer *w = calloc(1, sizeof *w);
+    struct srtp_writer *w = aligned_alloc(_Alignof(struct srtp_writer), sizeof *w);
     if (!w) {
         return ERR_NOMEM;
     }
+    memset(w, 0, sizeof *w);
     w->profile = profile;
     w->cipher = EVP_CIPHER_CTX_new();
     int r = w->cipher ? key_writer(w, master_key, master_salt) : ERR_NOMEM;
     if (r < 0) {
         srtp_writer_free(w);
-    } else {
-        *out = w;
+        return r;
     }
-    return r;
+    w->state = evp_fetch_state(w->cipher);
+    *out = w;
+    return OK;
 }
 
 void srtp_writer_free(struct srtp_writer *w)
@@ -145,13 +148,9 @@ void srtp_writer_prefetch_far(const struct srtp_writer *w)
     __builtin_prefetch(w);
 }
 
-/* OpenSSL's context is opaque, but where it begins is known; a wrong guess costs nothing. */
 void srtp_writer_prefetch_near(const struct srtp_writer *w)
 {
-    const char *c = (const char *)w->cipher;
-    for (size_t i = 0; i < CONTEXT_LINES; i++) {
-        __builtin_prefetch(c + i * 64);
-    }
+    evp_fetch(w->cipher, w->state);
 }
 
 /* The packet's rollover counter by RFC 3711 section 3.3.1, and the stream moved on. A number that

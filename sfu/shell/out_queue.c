@@ -280,41 +280,61 @@ static void ripen(struct out_queue *q, int64_t now_us)
 }
 
 /* What a transport's packets need has left the cache since its last frame, and is spread over
- * pages: it is fetched while those before it are served. Each step touches only what the step
- * before has fetched. */
-static void fetch_ahead(const struct transport *t)
+ * pages: it is fetched while those before it are served, each step by what the one before it has
+ * fetched: */
+static void fetch_first(const struct transport *t)
 {
-    const struct transport *a = t->out.next, *b = a ? a->out.next : NULL;
-    if (a) {
-        srtp_writer_prefetch_near(a->writer);
-        if (a->out.pace && a->out.pace->bwe) {
-            __builtin_prefetch(a->out.pace->bwe);
-        }
+    __builtin_prefetch(t, 1);
+    __builtin_prefetch((const char *)t + SLOT_LINE, 1);
+}
+
+static void fetch_second(const struct transport *t)
+{
+    srtp_writer_prefetch_far(t->writer);
+    __builtin_prefetch(t->out.pace, 1);
+    __builtin_prefetch(t->out.first, 1);
+    __builtin_prefetch(t->selected);
+    __builtin_prefetch((const char *)t->selected + SLOT_LINE);
+}
+
+static void fetch_third(const struct transport *t)
+{
+    srtp_writer_prefetch_near(t->writer);
+    if (t->out.pace && t->out.pace->bwe) {
+        __builtin_prefetch(t->out.pace->bwe, 1);
     }
-    if (!b) {
-        return;
+    slot_prefetch(t->out.first->slot);
+}
+
+static void fetch_fourth(const struct transport *t)
+{
+    if (t->out.pace && t->out.pace->bwe) {
+        send_history_prefetch(&t->out.pace->bwe->history);
     }
-    srtp_writer_prefetch_far(b->writer);
-    __builtin_prefetch(b->selected);
-    __builtin_prefetch((const char *)b->selected + 64);
-    if (b->out.pace) {
-        __builtin_prefetch(b->out.pace);
-    }
-    __builtin_prefetch(b->out.first->slot);
-    __builtin_prefetch((const char *)b->out.first->slot + 64);
-    if (b->out.next) {
-        __builtin_prefetch(b->out.next);
-        __builtin_prefetch((const char *)b->out.next + 64);
-    }
+}
+
+/* The transport behind t, which has gone through its steps up to `done`. */
+static struct transport *fetch_next(struct transport *t)
+{
+    return t ? t->out.next : NULL;
 }
 
 static void send_ready(struct out_queue *q)
 {
     while (q->ready) {
         struct transport *t = q->ready;
-        fetch_ahead(t);
-        if (t->out.pace && t->out.pace->bwe) {
-            send_history_prefetch(&t->out.pace->bwe->history);
+        struct transport *one = fetch_next(t), *two = fetch_next(one), *three = fetch_next(two);
+        if (three && three->out.next) {
+            fetch_first(three->out.next);
+        }
+        if (three) {
+            fetch_second(three);
+        }
+        if (two) {
+            fetch_third(two);
+        }
+        if (one) {
+            fetch_fourth(one);
         }
         DL_DELETE2(q->ready, t, out.prev, out.next);
         send_peer(q, t);

@@ -142,13 +142,26 @@ static int write_header(const struct out_item *i, struct out_draft *d, uint8_t *
     return len;
 }
 
+/* `before` is the draft of the packet before it, or NULL. */
+static int next_header(const struct out_item *i, const struct out_draft *before,
+                       struct out_draft *d, uint8_t *dst)
+{
+    const struct out_item *b = before ? before->item : NULL;
+    if (!b || b->slot != i->slot || b->rtx || i->rtx || !slot_repeats(b->packet, i->packet)) {
+        return write_header(i, d, dst);
+    }
+    slot_repeat_header(&i->to, before->header, before->header_len, dst);
+    *d = (struct out_draft){i, dst, before->header_len, before->clear_len};
+    return before->header_len;
+}
+
 /* Writes the headers of the first packets, as many as a train may have; how many. Those too large
  * are dropped. */
 static size_t draft(struct out_queue *q, struct out_item *i)
 {
     size_t n = 0, used = 0;
     for (; i && n < TRAIN_PACKETS; i = i->next) {
-        int len = write_header(i, &q->draft[n], q->headers + used);
+        int len = next_header(i, n ? &q->draft[n - 1] : NULL, &q->draft[n], q->headers + used);
         size_t payload = i->packet ? slot_payload_len(i->slot, i->packet) : 0;
         if (len < 0 || (size_t)len + payload > OUT_DATAGRAM - SRTP_MAX_TAG) {
             q->counts.too_large++;

@@ -223,3 +223,14 @@ int srtp_peer_protect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len)
     *len = err ? *len : (size_t)n;
     return err;
 }
+
+void srtp_peer_prefetch(const struct srtp_peer *p, enum srtp_peer_step step)
+{
+    if (step == SRTP_PEER_FAR) {
+        __builtin_prefetch(p);
+    } else if (p->rtcp && step == SRTP_PEER_NEAR) {
+        srtcp_prefetch_far(p->rtcp);
+    } else if (p->rtcp) {
+        srtcp_prefetch_near(p->rtcp);
+    }
+}

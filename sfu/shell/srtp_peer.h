@@ -26,4 +26,9 @@ int srtp_peer_unprotect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len);
 /* Encrypts in place; data must have SRTP_PEER_OVERHEAD bytes of room after *len. ERR_INVALID. */
 int srtp_peer_protect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len);
 
+/* RTCP of this peer will be opened soon: each step fetches by what the one before it has fetched.
+ */
+enum srtp_peer_step { SRTP_PEER_FAR, SRTP_PEER_NEAR, SRTP_PEER_KEYS };
+void srtp_peer_prefetch(const struct srtp_peer *p, enum srtp_peer_step step);
+
 #endif

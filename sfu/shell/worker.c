@@ -167,6 +167,15 @@ void worker_receive(struct worker *w, const struct peer_path *from, uint8_t *dat
     }
 }
 
+static void receive_some(struct worker *w, struct udp_packet *p, int n)
+{
+    worker_fetch(w, p, n);
+    for (int i = 0; i < n; i++) {
+        struct peer_path from = {.addr = &p[i].peer, .local = &p[i].local};
+        worker_receive(w, &from, p[i].data, p[i].len);
+    }
+}
+
 static int read_packets(struct worker *w)
 {
     return w->joined ? udp_recv_joined(w->udp, w->in_packet, UDP_BATCH)
@@ -178,10 +187,8 @@ static void receive_all(struct worker *w)
     int full = w->joined ? UDP_JOINED : UDP_BATCH;
     for (int round = 0; round < RECV_ROUNDS; round++) {
         int n = read_packets(w);
-        for (int i = 0; i < n; i++) {
-            struct udp_packet *p = &w->in_packet[i];
-            struct peer_path from = {.addr = &p->peer, .local = &p->local};
-            worker_receive(w, &from, p->data, p->len);
+        for (int i = 0; i < n; i += WORKER_FETCH) {
+            receive_some(w, w->in_packet + i, n - i < WORKER_FETCH ? n - i : WORKER_FETCH);
         }
         if (n < full) {
             return;

@@ -116,6 +116,32 @@ static void send_rtcp(struct worker *w, struct transport *t, const uint8_t *data
     }
 }
 
+/* The feedback of many viewers comes at once, and what each of them needs has left the cache since
+ * his last: the steps of all together cost little more than those of one. */
+void worker_fetch(const struct worker *w, const struct udp_packet *p, int n)
+{
+    const struct transport *t[WORKER_FETCH];
+    int found = 0;
+    for (int i = 0; i < n && n > 1; i++) {
+        const struct peer_address *a = transport_by_address(w->table, &p[i].peer);
+        if (a && a->transport->subscriber && a->transport->srtp) {
+            t[found++] = a->transport;
+        }
+    }
+    for (int i = 0; i < found; i++) {
+        srtp_peer_prefetch(t[i]->srtp, SRTP_PEER_FAR);
+        __builtin_prefetch(t[i]->subscriber, 1);
+        __builtin_prefetch(t[i]->out.pace);
+    }
+    for (int i = 0; i < found; i++) {
+        srtp_peer_prefetch(t[i]->srtp, SRTP_PEER_NEAR);
+    }
+    for (int i = 0; i < found; i++) {
+        srtp_peer_prefetch(t[i]->srtp, SRTP_PEER_KEYS);
+        subscriber_rate_prefetch(t[i]);
+    }
+}
+
 static bool take_subscriber_rtcp(struct worker *w, struct transport *t, const uint8_t *data,
                                  size_t len)
 {
@@ -135,7 +161,6 @@ static bool take_subscriber_rtcp(struct worker *w, struct transport *t, const ui
 
 void worker_rtcp(struct worker *w, struct transport *t, uint8_t *data, size_t len)
 {
-    subscriber_rate_prefetch(t);
     int err = srtp_peer_unprotect_rtcp(t->srtp, data, &len);
     if (err) {
         count_refused(w, err);

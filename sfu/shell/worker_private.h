@@ -20,6 +20,7 @@
 #define WORKER_DATAGRAM 1600 /* room for one of them, SRTP tag included */
 #define WORKER_CNAME    "sotto"
 #define WORKER_RESENDS  64   /* retransmissions handled at a time */
+#define WORKER_FETCH    8    /* packets whose transports are fetched together */
 #define WORKER_RTCP     1200 /* bytes of one RTCP compound that we send, before SRTP */
 
 struct tcp_conn;
@@ -143,6 +144,8 @@ void worker_rtp(struct worker *w, struct transport *t, uint8_t *data, size_t len
 void worker_forward(struct worker *w, struct track *track, struct packet *k,
                     const struct forward *f, size_t n);
 void worker_rtcp(struct worker *w, struct transport *t, uint8_t *data, size_t len);
+/* These packets, at most WORKER_FETCH, will be handed to worker_receive next. */
+void worker_fetch(const struct worker *w, const struct udp_packet *p, int n);
 /* Feedback of publishers; each 10 ms. */
 void worker_feedback(struct worker *w);
 /* Sender reports of a subscriber, if they are due. */

@@ -98,6 +98,37 @@ static void test_nack_is_answered_from_the_cache(void **state)
     router_free(r);
 }
 
+/* What a frame's packets have in common is copied from one to the next. */
+static void test_a_repeated_header_is_the_same(void **state)
+{
+    (void)state;
+    struct router *r = fixture_router(64);
+    struct publisher *p = fixture_publisher(r, 1);
+    struct subscriber *s = fixture_subscriber(r, 2, 0, 1);
+    struct packet *k[2] = {fixture_video(r, 1, 50, true, START_US),
+                           fixture_video(r, 1, 51, false, START_US)};
+    uint8_t before[SLOT_HEADER], whole[SLOT_HEADER], repeated[SLOT_HEADER];
+    struct forward f;
+    int len = 0;
+    subscriber_stamped(s);
+    for (int i = 0; i < 2; i++) {
+        packet_ref(k[i]); /* fixture_route gives one back */
+        assert_int_equal(fixture_route(r, p, k[i], &f), 1);
+        f.to.marker = i == 0;
+        len = slot_write_header(f.slot, k[i], &f.to, false, i ? whole : before, SLOT_HEADER);
+        assert_true(len > 12);
+    }
+    assert_true(slot_repeats(k[0], k[1]));
+    slot_repeat_header(&f.to, before, (size_t)len, repeated);
+    assert_memory_equal(repeated, whole, (size_t)len);
+    k[1]->n_passed = 1; /* it has an extension that the one before it may not have had */
+    assert_false(slot_repeats(k[0], k[1]));
+    assert_false(slot_repeats(k[1], k[0]));
+    packet_unref(k[0]);
+    packet_unref(k[1]);
+    router_free(r);
+}
+
 static void test_nack_storm_is_bounded(void **state)
 {
     (void)state;
@@ -387,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_one_to_another),
         cmocka_unit_test(test_header_of_what_leaves),
         cmocka_unit_test(test_nack_is_answered_from_the_cache),
+        cmocka_unit_test(test_a_repeated_header_is_the_same),
         cmocka_unit_test(test_nack_storm_is_bounded),
         cmocka_unit_test(test_duplicates_go_nowhere),
         cmocka_unit_test(test_retransmission_of_the_publisher),
