@@ -200,6 +200,7 @@ void signald_link_on_report(void *arg)
 static void refuse(struct link *k, int64_t id, const char *code, const char *why)
 {
     char *text = id > 0 ? control_make_error(id, code, why) : NULL;
+    sfu_count(SFU_REFUSED_REQUESTS, 1);
     if (text) {
         (void)link_send(k, text, strlen(text));
         free(text);

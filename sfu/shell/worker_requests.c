@@ -38,6 +38,7 @@ static void reply_error(struct worker *w, const struct control_frame *f, int err
     default:
         break;
     }
+    worker_count(w, SFU_REFUSED_REQUESTS, 1);
     LOG_I("request_refused", "type=%s room=%s participant=%u error=%s", control_type_name(f->type),
           f->room.s, f->participant, err_name(err));
     worker_tell(w, control_make_error(f->id, code, err_name(err)));

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createSocket } from 'node:dgram';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { FakeSignald, startSfud } from '../lib/sfu.mjs';
@@ -186,11 +187,21 @@ test('DTLS fragments that never end', async () => {
     await signald.request('leave', { room, participant: 80 });
 });
 
-test('connections that say nothing, nonsense, or checks of nobody', async () => {
+const framed = (data) => Buffer.concat([Buffer.from([data.length >> 8, data.length & 255]), data]);
+
+test('connections that say nothing, half of something, nonsense, or checks of nobody', async () => {
     const closed = () => sfud.metric('sotto_sfu_tcp_closed_total', 'reason="unproven"');
     const before = await closed();
-    const framed = (data) => Buffer.concat([Buffer.from([data.length >> 8, data.length & 255]), data]);
-    const says = [() => null, () => Buffer.from('GET / HTTP/1.1\r\n\r\n'), () => framed(Buffer.alloc(100, 0x80)), () => framed(bindingRequest('nobody00:peer', 'x'.repeat(32)))];
+    const [ufrag, pwd] = credentials(ann.answerSdp);
+    const says = [
+        () => null,
+        () => Buffer.from('GET / HTTP/1.1\r\n\r\n'),
+        () => framed(Buffer.alloc(100, 0x80)),
+        () => framed(bindingRequest('nobody00:peer', 'x'.repeat(32))),
+        () => framed(bindingRequest(`${ufrag}:peer`, pwd)).subarray(0, -1), // all but its last byte
+        () => Buffer.from([8]), // half of a length
+        () => Buffer.from([0xff, 0xff, 0, 1]), // longer than any packet
+    ];
     await unnoticed(async () => {
         const ends = Array.from({ length: 200 }, (_, i) => new Promise((resolve) => {
             const tcp = connect(port, '127.0.0.1', () => {
@@ -203,4 +214,70 @@ test('connections that say nothing, nonsense, or checks of nobody', async () => 
     });
     await until('they are counted', async () => (await closed()) >= before + 200);
     await until('none is kept', async () => (await sfud.metric('sotto_sfu_tcp_connections')) === 0);
+});
+
+test('connections that are reset behind a good check: nobody is bound to what is gone', async () => {
+    const accepted = () => sfud.metric('sotto_sfu_tcp_accepted_total');
+    const before = await accepted();
+    await unnoticed(async () => {
+        for (let i = 0; i < 50; i++) {
+            const { sdp } = await signald.request('subscribe', { room, participant: 81, audioSlots: 1, videoSlots: 1 });
+            const [ufrag, pwd] = credentials(sdp);
+            await new Promise((resolve) => {
+                const tcp = connect(port, '127.0.0.1', () => tcp.write(framed(bindingRequest(`${ufrag}:peer`, pwd)), () => tcp.resetAndDestroy()));
+                tcp.on('error', () => {}).on('close', resolve);
+            });
+        }
+    });
+    await signald.request('leave', { room, participant: 81 });
+    await until('they came', async () => (await accepted()) >= before + 50);
+    await until('none is kept', async () => (await sfud.metric('sotto_sfu_tcp_connections')) === 0);
+});
+
+// ---- descriptions ----
+
+/** An offer (or answer) of that many m-lines, of that many bytes each. */
+const lines = (n, line) => `v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n${`${line}\r\n`.repeat(n)}`;
+const VIDEO = 'm=video 9 UDP/TLS/RTP/SAVPF 96';
+const MONSTERS = {
+    'thousands of m-lines': lines(2000, VIDEO),
+    'as many, each a track': lines(400, `${VIDEO}\r\na=mid:1\r\na=sendonly\r\na=rtpmap:96 VP8/90000\r\na=ssrc:1 cname:c\r\na=rtcp-mux`),
+    'thousands of attributes of one m-line': lines(1, `${VIDEO}\r\n${'a=rtpmap:96 VP8/90000\r\n'.repeat(2700)}a=x`),
+    'thousands of SSRCs': lines(1, `${VIDEO}\r\n${Array.from({ length: 2600 }, (_, i) => `a=ssrc:${i + 1} cname:c`).join('\r\n')}`),
+    'one line without an end': `v=0\r\na=${'x'.repeat(60_000)}`,
+    'too large a text': lines(1, `${VIDEO}\r\na=${'y'.repeat(100_000)}`),
+    'binary': `v=0\r\n${String.fromCharCode(...Array.from({ length: 5000 }, (_, i) => ((i * 7) % 255) + 1))}`,
+};
+
+for (const [what, sdp] of Object.entries(MONSTERS)) {
+    test(`a description of ${what}: refused, counted, at once`, async () => {
+        const refused = () => sfud.metric('sotto_sfu_refused_total', 'what="request"');
+        const [before, rooms, start] = [await refused(), await sfud.metric('sotto_sfu_rooms'), performance.now()];
+        const asked = { publish: 82, watch: 83, answer: 2 };
+        await unnoticed(async () => {
+            for (const [t, participant] of Object.entries(asked)) {
+                for (let i = 0; i < 10; i++) await assert.rejects(signald.request(t, { room, participant, sdp }), { code: /^(bad_request|too_large)$/ });
+            }
+        });
+        assert.equal((await refused()) - before, 30);
+        assert.ok(performance.now() - start < 10_000);
+        assert.equal(await sfud.metric('sotto_sfu_rooms'), rooms);
+    });
+}
+
+test('small checks of many addresses: their bookkeeping is bounded', async () => {
+    const size = () => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${sfud.pid}/status`, 'utf8'))[1]);
+    const [ufrag] = credentials(ann.answerSdp);
+    const gust = async () => {
+        for (let i = 0; i < 20; i++) {
+            const one = createSocket('udp4');
+            await new Promise((resolve) => one.bind(0, `127.0.${i + 1}.1`, resolve)); // another /24 each
+            await flood(Array.from({ length: 100 }, () => bindingRequest(`${ufrag}:peer`, 'x'.repeat(32))), one);
+            one.close();
+        }
+    };
+    await unnoticed(gust);
+    const before = size();
+    await unnoticed(gust);
+    if (!/lib[at]san/.test(readFileSync(`/proc/${sfud.pid}/maps`, 'utf8'))) assert.ok(size() - before < 1024, `${size() - before} KiB`);
 });
