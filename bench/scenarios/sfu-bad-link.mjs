@@ -1,5 +1,8 @@
 import { FAIRNESS, FIGURES, SOURCE, Scene, sampleOf } from '../lib/sfu_load.mjs';
 
+const JUDGED_S = 0.4; // after it began, a frame is whole or broken
+const STALL_MS = 60;
+
 async function measure(contender, ctx) {
     const { subscribers, seconds, warmup, loss, delay_ms, jitter_ms, reorder } = ctx.params;
     // Each way; the delay is uniform between delay - jitter and delay + jitter.
@@ -24,14 +27,23 @@ async function measure(contender, ctx) {
             repaired_percent: (100 * received.rtx) / Math.max(1, received.media),
         },
     });
-    return { ...sample, units: received.frames, ...verdict(sample, received, { frames, due: window.stats.sent.frames * subscribers }) };
+    const edge = ctx.smoke ? JUDGED_S * SOURCE.fps * subscribers : 0;
+    return { ...sample, units: received.frames, ...verdict(sample, received, { frames, due: window.stats.sent.frames * subscribers, edge, stalled: ctx.smoke && stalled(sample, way) }) };
 }
 
-function verdict(sample, received, { frames, due }) {
+/** Did packets wait for the machine, rather than for the link? A source that was late, or nine tenths that the link alone doesn't delay so. */
+export const stalled = (sample, way) =>
+    sample.generator.late_ms > STALL_MS || sample.latency_us.video.p90 / 1000 > way.delay_ms + way.jitter_ms + STALL_MS;
+
+/**
+ * The faults of a window. `edge`: frames that may be judged in the window before or after (a short window is little else);
+ * `stalled`: the machine couldn't keep up, so how many frames came says nothing of the server, which may well have sent less.
+ */
+export function verdict(sample, received, { frames, due, edge = 0, stalled = false }) {
     const faults = [sample.why].filter(Boolean);
-    if (!(frames > 0)) faults.push('no frame was judged');
+    if (!(frames > 0) || !(received.frames > 0)) faults.push('no frame was judged whole');
     // A frame is judged 400 ms after it began, so a window sees about as many as were sent in it.
-    if (Math.abs(frames - due) > 0.1 * due) faults.push(`${frames} frames were judged where ${due} were sent`);
+    if (!stalled && Math.abs(frames - due) > 0.1 * due + edge) faults.push(`${frames} frames were judged where ${due} were sent`);
     if (!(received.nacks > 0)) faults.push('nobody asked for a lost packet');
     return { valid: faults.length === 0, why: faults.join('; ') };
 }

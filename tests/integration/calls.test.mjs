@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Socket, http, login, newUser } from '../lib/client.mjs';
+import { stopwatch } from '../lib/machine.mjs';
 import { startStack, until } from '../lib/stack.mjs';
 
 const RING_MS = 3000;
@@ -73,8 +74,10 @@ test('signing out in a call leaves it at once; signing in again on the device go
     assert.equal(again.body.deviceId, b.deviceId);
     const socket = await Socket.open(stack, again.body.accessToken);
     await ok(socket, 'call_update', { callId: call.callId, audio: false });
+    const clock = stopwatch();
     assert.equal((await http(stack, 'POST', '/v1/auth/logout', { token: again.body.accessToken })).status, 204);
-    const ended = await a.socket.event('call_ended', byCall(call.callId), 3000); // the grace would be longer
+    const ended = await a.socket.event('call_ended', byCall(call.callId));
+    clock.within(GRACE_MS, 'ended, as by the grace,');
     assert.equal(ended.data.reason, 'completed');
 });
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
+import { growsRoomy } from '../lib/sender.mjs';
 import { FakeSignald, startSfud } from '../lib/sfu.mjs';
 import { Peer, closeBrowser } from '../lib/sfu_pages.mjs';
 import { until } from '../lib/stack.mjs';
@@ -70,7 +71,7 @@ test('both by TCP', async () => {
     assert.match(answer, /a=candidate:\d+ 1 tcp \d+ \S+ \d+ typ host tcptype passive/);
     await until('four connections at least', async () => (await sfud.metric('sotto_sfu_tcp_connections')) >= 4);
     assert.equal(await sfud.metric('sotto_sfu_dropped_packets_total', 'reason="slow_tcp"'), 0);
-    await until('estimates grow by TCP too', async () => (await ann.sent()).video.target > 500_000, 20_000);
+    await growsRoomy(ann); // by TCP too
 });
 
 test('one by TCP, one by UDP; TCP goes with its peer', async () => {

@@ -1,6 +1,7 @@
 // A bare client of the wire contract for integration tests: HTTP by fetch, the socket by ws. Nothing of the SDK.
 import { randomBytes } from 'node:crypto';
 import WebSocket from 'ws';
+import { PATIENCE } from './machine.mjs';
 
 /** One HTTP call: {status, body, headers}. Objects become JSON; strings go as they are. */
 export async function http(stack, method, path, { token, body, headers = {} } = {}) {
@@ -87,7 +88,7 @@ export class Socket {
     request(type, data = {}, ms = 5000) {
         const id = `r${this.nextId++}`;
         return new Promise((resolve, reject) => {
-            const timer = setTimeout(() => reject(new Error(`no reply to ${type} in ${ms} ms`)), ms);
+            const timer = setTimeout(() => reject(new Error(`no reply to ${type} in ${ms * PATIENCE} ms`)), ms * PATIENCE);
             this.replies.set(id, (frame) => {
                 clearTimeout(timer);
                 resolve(frame);
@@ -107,8 +108,8 @@ export class Socket {
             if (found) return resolve(found);
             const timer = setTimeout(() => {
                 this.waiters = this.waiters.filter((w) => w !== waiter);
-                reject(new Error(`no ${type} in ${ms} ms; have: ${this.events.map((e) => e.type).join(' ')}`));
-            }, ms);
+                reject(new Error(`no ${type} in ${ms * PATIENCE} ms; have: ${this.events.map((e) => e.type).join(' ')}`));
+            }, ms * PATIENCE);
             const waiter = () => {
                 const event = pick();
                 if (!event) return false;

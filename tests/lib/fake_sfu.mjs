@@ -1,6 +1,7 @@
 // A media node for tests, that forwards nothing: it speaks the control link (lib/io/link.h) and answers as it is told.
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
+import { PATIENCE } from './machine.mjs';
 
 const NONCE = 32;
 /** A description with ICE credentials of its own each time, as a restart needs them. */
@@ -100,7 +101,7 @@ export class FakeSfu {
         return new Promise((resolve, reject) => {
             const found = pick();
             if (found) return resolve(found);
-            const timer = setTimeout(() => reject(new Error(`no ${type} in ${ms} ms`)), ms);
+            const timer = setTimeout(() => reject(new Error(`no ${type} in ${ms * PATIENCE} ms`)), ms * PATIENCE);
             this.waiters.push(() => {
                 const request = pick();
                 if (!request) return false;

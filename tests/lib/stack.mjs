@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { PATIENCE } from './machine.mjs';
 
 const run = promisify(execFile);
 const root = new URL('../../', import.meta.url).pathname;
@@ -17,13 +18,32 @@ const isFree = (port) =>
         server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
     });
 
+/** Ports that this process has begun to use: nobody else takes them for free before its servers listen. */
+const claims = new Map();
+const CLAIM = 299;
+function claim(base) {
+    return new Promise((resolve) => {
+        const server = createServer().once('error', () => resolve(false));
+        server.listen(base + CLAIM, '127.0.0.1', () => {
+            claims.set(base, server.unref());
+            resolve(true);
+        });
+    });
+}
+function unclaim(base) {
+    claims.get(base)?.close();
+    claims.delete(base);
+}
+
 /** The first of 300 ports in a row of which the servers' own and those of sfud's first workers are free (the rest is for coturn's relays). */
 async function freePortBase() {
     const first = Math.floor(Math.random() * 26); // so that two stacks that start at once don't race for one place
     for (let i = 0; i < 26; i++) {
         const base = 21000 + ((first + i) % 26) * 300;
+        if (!(await claim(base))) continue;
         const free = await Promise.all(Array.from({ length: 14 }, (_, i) => isFree(base + i)));
         if (free.every(Boolean)) return base;
+        unclaim(base);
     }
     throw new Error('no free ports between 21000 and 28800');
 }
@@ -55,13 +75,14 @@ export async function startStack(settings = {}) {
     const command = (env, ...args) =>
         run(join(root, 'deploy/stack'), ['--var', dir, '--port-base', String(base), ...set, ...args], {
             env: { ...process.env, ...env, ASAN_OPTIONS: 'detect_leaks=1:abort_on_error=0', UBSAN_OPTIONS: 'print_stacktrace=1' },
-            timeout: 120_000,
+            timeout: 240_000,
         });
     const stack = (...args) => command({}, ...args);
     try {
         await stack('up');
     } catch (error) {
         await stack('down').catch(() => {});
+        unclaim(base);
         throw new Error(`the stack did not start:\n${error.stdout}\n${error.stderr}`);
     }
     const log = (part) => readFileSync(join(dir, 'log', `${part}.log`), 'utf8');
@@ -90,6 +111,7 @@ export async function startStack(settings = {}) {
         /** Stops everything; fails when a sanitizer said anything in a log. */
         async down() {
             await stack('down');
+            unclaim(base);
             const faults = ['signald', 'sfud']
                 .map((part) => [part, /(ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer)[^]*/.exec(log(part))])
                 .filter(([, match]) => match);
@@ -101,13 +123,16 @@ export async function startStack(settings = {}) {
     };
 }
 
-/** Polls until `probe` gives something truthy, and returns it; fails after `ms` with what was awaited. */
+/**
+ * Polls until `probe` gives something truthy, and returns it; fails with what was awaited. `ms` is what it may take on a machine of its
+ * own: it is waited for a few times as long (PATIENCE).
+ */
 export async function until(what, probe, ms = 10_000, everyMs = 50) {
-    const end = Date.now() + ms;
+    const end = Date.now() + ms * PATIENCE;
     for (;;) {
         const value = await probe();
         if (value) return value;
-        if (Date.now() > end) throw new Error(`waited ${ms} ms in vain: ${what}`);
+        if (Date.now() > end) throw new Error(`waited ${ms * PATIENCE} ms in vain: ${what}`);
         await new Promise((resolve) => setTimeout(resolve, everyMs));
     }
 }
