@@ -15,6 +15,9 @@ const GENERATOR_MOST = 0.8;
 /** What the server hears of those who just left: their last reports, from addresses that it forgot. No loss. */
 const AFTERWORDS = /unknown_address/;
 
+/** Of the time that the server was ready to run, others may have had its core for so much of it where loss is judged. */
+const KEPT_MOST = 0.1;
+
 /** Nobody is let in by a server that is overloaded: that is its right, and told. */
 const isRefused = (error) => /\b(limit|overloaded)\b/.test(`${error.message} ${error.code}`);
 
@@ -39,6 +42,16 @@ function delayOf(pids) {
     } catch {
         return 0; // no schedstat in this kernel, or a thread that has just ended
     }
+}
+
+/**
+ * How many watchers to add next: half of what the load still lacks by what the present ones make, so that the one build's
+ * hundreds and a sanitized one's dozens are found in a few steps. Who just came isn't sent everything yet, hence half.
+ */
+export function stepOf(watchers, { server, generator }, load) {
+    const lacks = Math.min((load - server) / Math.max(server, 0.01), (GENERATOR_MOST - generator) / Math.max(generator, 0.01));
+    const n = Math.min(10 * STEP, Math.max(STEP, (watchers * lacks) / 2));
+    return Math.floor(n / STAGES.length) * STAGES.length;
 }
 
 /** What happens, and how often of a hundred. A leave and a join go together, so that the load and what it needs stay the same. */
@@ -100,6 +113,8 @@ export function gapsOf(endpoints, moved, before) {
 export class Endurance {
     counts = { swap: 0, move: 0, restart: 0, person: 0 };
     faults = [];
+    losses = [];
+    unjudged = [];
     memory = [];
     gaps = 0;
     packets = 0;
@@ -121,6 +136,20 @@ export class Endurance {
         if (this.faults.length < 50) this.faults.push(text);
     }
 
+    /** A fault, unless the server turns out to have been kept from its core (`excuse`). */
+    loss(text) {
+        if (this.losses.length < 50) this.losses.push(text);
+    }
+
+    /**
+     * A sanitized server on a host that others load has no time to empty its receive buffer: what it lost then says nothing.
+     * A build as users have it is judged anyway.
+     */
+    excuse(sanitized) {
+        this.unjudged = sanitized && this.kept > KEPT_MOST ? this.losses : [];
+        if (this.unjudged.length === 0) for (const text of this.losses) this.fault(text);
+    }
+
     /** Server, load client, everybody there, and as many watchers as make the load. */
     async open() {
         const scene = (this.scene = await Scene.open('ours', this.ctx));
@@ -129,9 +158,9 @@ export class Endurance {
         await scene.meet(MEETING.room);
         this.people = new Map(scene.publishers.get(MEETING.room).map((ep) => [ep, scene.subscribers.find((s) => s.room === MEETING.room && !s.from.includes(ep)).ep]));
         await scene.send(SOURCE);
-        for (let n = 0; n < MOST; n += STEP) {
+        for (let n = 0, more = STEP; n < MOST; n += more) {
             try {
-                await Promise.all(STAGES.map((room) => scene.subscribe(room, STEP / STAGES.length)));
+                await Promise.all(STAGES.map((room) => scene.subscribe(room, more / STAGES.length)));
             } catch (error) {
                 if (!isRefused(error)) throw error;
                 this.refused++;
@@ -141,6 +170,7 @@ export class Endurance {
             this.ctx.step(`${scene.subscribers.length} watch: the server's core is ${(100 * server).toFixed(0)} % busy, the generator's ${(100 * generator).toFixed(0)} %`);
             if (generator > GENERATOR_MOST) this.limited = true;
             if (server >= this.options.load || generator > GENERATOR_MOST) break;
+            more = stepOf(scene.subscribers.length, { server, generator }, this.options.load);
         }
         await scene.flowing(30_000);
         await scene.whole(20_000);
@@ -189,7 +219,7 @@ export class Endurance {
         const { gaps, packets, excused, dropped, wrong } = gapsOf(stats.endpoints, new Set([...this.#moved[0], ...this.#moved[1]]), this.#before);
         this.#moved = [new Set(), this.#moved[0]];
         const missing = gaps.reduce((sum, g) => sum + g.missing, 0);
-        if (missing > 0) this.fault(`${missing} packets missing at ${gaps.length} endpoints that had not moved (${gaps.slice(0, 5).map((g) => g.ep).join(', ')}…), ${s.toFixed(0)} s into the run`);
+        if (missing > 0) this.loss(`${missing} packets missing at ${gaps.length} endpoints that had not moved (${gaps.slice(0, 5).map((g) => g.ep).join(', ')}…), ${s.toFixed(0)} s into the run`);
         this.gaps += missing;
         this.packets += packets;
         this.excused += excused;
@@ -294,7 +324,7 @@ export class Endurance {
     async close({ judgeMemory }) {
         const { scene } = this;
         const inside = Object.entries(lossesSince(this.before, await scene.driver.losses()));
-        for (const [where, n] of inside.filter(([it]) => !AFTERWORDS.test(it))) this.fault(`lost in the server: ${n} by ${where}`);
+        for (const [where, n] of inside.filter(([it]) => !AFTERWORDS.test(it))) this.loss(`lost in the server: ${n} by ${where}`);
         if (this.wrong > 0) this.fault(`${this.wrong} packets that were not what was sent`);
         this.ctx.step('everybody leaves');
         for (const ep of scene.all) this.#leaving.add(ep);

@@ -21,7 +21,7 @@ export function socketDrops(ports, tables = ['/proc/net/udp', '/proc/net/udp6'].
 
 /**
  * Starts sfud of ctx.build on the server's core.
- * @param {object} ctx
+ * @param {object} ctx `sfu`: further keys of [sfu]
  * @param {{profile?: 'gcm'|'cm'}} [options] the SRTP profile that the endpoints allow
  */
 export async function start(ctx, { profile = 'gcm' } = {}) {
@@ -33,7 +33,7 @@ export async function start(ctx, { profile = 'gcm' } = {}) {
     const wrap = (it) => ['taskset', '-c', ctx.cpus.server, 'setpriv', '--pdeathsig', 'KILL', it];
     let sfud;
     try {
-        sfud = await startSfud(signald, { public_addresses: '127.0.0.1', allow_loopback: 'no' }, { program, level: 'info', wrap });
+        sfud = await startSfud(signald, { public_addresses: '127.0.0.1', allow_loopback: 'no', ...ctx.sfu }, { program, level: 'info', wrap });
     } catch (error) {
         signald.close();
         throw new BenchError(`sfud did not start: ${error.message}`);

@@ -164,7 +164,7 @@ static size_t draft(struct out_queue *q, struct out_item *i)
         int len = next_header(i, n ? &q->draft[n - 1] : NULL, &q->draft[n], q->headers + used);
         size_t payload = i->packet ? slot_payload_len(i->slot, i->packet) : 0;
         if (len < 0 || (size_t)len + payload > OUT_DATAGRAM - SRTP_MAX_TAG) {
-            q->counts.too_large++;
+            q->counts.too_large += i->packet != NULL; /* nobody misses a probe */
             continue;
         }
         q->len[n++] = (uint16_t)((size_t)len + payload);

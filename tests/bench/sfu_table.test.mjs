@@ -9,7 +9,7 @@ import { after, test } from 'node:test';
 import { drawAll } from '../../bench/lib/plots.mjs';
 import { candidateOf, divert, sampleOf as linkSample, stillness } from '../../bench/lib/sfu_browser.mjs';
 import { nextProbe, probeOf } from '../../bench/lib/sfu_capacity.mjs';
-import { dice, gapsOf, memoryVerdict, pickOp, slopeOf } from '../../bench/lib/sfu_endure.mjs';
+import { Endurance, dice, gapsOf, memoryVerdict, pickOp, slopeOf, stepOf } from '../../bench/lib/sfu_endure.mjs';
 import { lossesSince } from '../../bench/lib/sfu_load.mjs';
 import { socketDrops } from '../../bench/lib/sfu_ours.mjs';
 import { byRow, sfuPage, sfuPlots, tableText } from '../../bench/lib/sfu_page.mjs';
@@ -158,6 +158,20 @@ test('endurance: gaps are of those who did not move, memory is judged by its lin
     assert.equal(memoryVerdict(line(0, (i) => (i % 2) * 2 ** 20), 600).flat, true);
     assert.equal(memoryVerdict(line(60_000), 600).flat, false);
     assert.equal(memoryVerdict(line(60_000), 60).judged, false);
+
+    const none = { server: 0.07, generator: 0.05 };
+    assert.equal(stepOf(24, none, 0.7), 105, 'half of what is missing');
+    assert.equal(stepOf(600, { server: 0.3, generator: 0.3 }, 0.7), 240, 'never too many at once');
+    assert.equal(stepOf(600, { server: 0.69, generator: 0.3 }, 0.7), 24, 'never too few');
+    assert.equal(stepOf(600, { server: 0.5, generator: 0.79 }, 0.7), 24, 'nor more than the generator can take');
+
+    const of70 = (kept) => Object.assign(new Endurance({}, { seed: 1 }), { kept });
+    for (const [kept, sanitized, faults] of [[0.02, true, 1], [0.5, true, 0], [0.5, false, 1]]) {
+        const it = of70(kept);
+        it.loss('3 packets');
+        it.excuse(sanitized);
+        assert.deepEqual([it.faults.length, it.unjudged.length], [faults, 1 - faults]);
+    }
 
     const ops = (seed) => { const random = dice(seed); return Array.from({ length: 200 }, () => pickOp(random)); };
     assert.deepEqual(ops(7), ops(7));
