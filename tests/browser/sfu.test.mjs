@@ -8,6 +8,7 @@ import { writeFace } from './lib/faces.mjs';
 import { FirefoxPerson, closeFirefoxes } from './lib/firefox.mjs';
 import { decoded, difference, forwarded, opened as open } from './lib/frames.mjs';
 import { Person, closeBrowsers, newBrowser } from './lib/people.mjs';
+import { isHigh, style, watch } from './lib/tiles.mjs';
 
 const bytes = (n) => [...randomBytes(n)];
 
@@ -39,28 +40,6 @@ const sent = (person) =>
         return sizes;
     });
 
-/** Watches the one remote picture from now on: `window.picture` is its height, the longest pause and what has been seen. */
-function watch() {
-    const video = document.querySelector('video[data-testid=remote-video]');
-    window.picture = { height: 0, pause: 0, frames: 0 };
-    let last = null;
-    const next = (now) => {
-        window.picture.height = video.videoHeight;
-        window.picture.frames++;
-        if (last !== null) window.picture.pause = Math.max(window.picture.pause, now - last);
-        last = now;
-        video.requestVideoFrameCallback(next);
-    };
-    video.requestVideoFrameCallback(next);
-}
-
-/** The page's rules besides its own; a constructed sheet, as its policy allows no inline style. */
-function restyle(text) {
-    const sheet = new CSSStyleSheet();
-    sheet.replaceSync(text.replaceAll(';', ' !important;'));
-    document.adoptedStyleSheets = [sheet];
-}
-
 test('the received size follows the tile, 720 → 180 → 720, without a freeze or a negotiation', async (t) => {
     const query = 'p2p=off&fallback=300';
     const viewport = { width: 1280, height: 720 };
@@ -75,9 +54,7 @@ test('the received size follows the tile, 720 → 180 → 720, without a freeze 
     assert.deepEqual(sizes, { q: 180, h: 360, f: 720 });
 
     await ann.page.evaluate(watch);
-    const height = (wanted) =>
-        until(`${wanted} lines`, () => ann.page.evaluate((h) => window.picture.height === h, wanted), 15_000)
-            .catch(async (error) => Promise.reject(new Error(`${error.message}; ${JSON.stringify(await ann.page.evaluate(() => window.picture))}`)));
+    const height = (wanted) => isHigh(ann, wanted);
     await height(720);
     const negotiations = await ann.page.evaluate(() => window.negotiations);
     const resize = async (name, wanted, change) => {
@@ -90,20 +67,19 @@ test('the received size follows the tile, 720 → 180 → 720, without a freeze 
         t.diagnostic(`${name} ${tookMs} ms after the tile, longest pause between pictures ${pause.toFixed(0)} ms`);
         assert.ok(pause < 1000, `${pause} ms without a picture`);
     };
-    const style = (text) => () => ann.page.evaluate(restyle, text);
-    await resize('180 lines', 180, style('.tile { width: 320px; height: 180px; }'));
-    await resize('720 lines', 720, style(''));
+    await resize('180 lines', 180, () => style(ann, '.tile { width: 320px; height: 180px; }'));
+    await resize('720 lines', 720, () => style(ann, ''));
     assert.equal(await ann.page.evaluate(() => window.negotiations), negotiations);
 
     // Off the screen: nothing is sent for it any more.
-    await style('.tile { display: none; }')();
+    await style(ann, '.tile { display: none; }');
     const still = () => ann.page.evaluate(async () => {
         const before = window.picture.frames;
         await new Promise((resolve) => setTimeout(resolve, 300));
         return window.picture.frames === before;
     });
     await until('no pictures for a hidden tile', still);
-    await style('')();
+    await style(ann, '');
     await until('pictures again', async () => !(await still()));
     await Promise.all([ann, ben].map((p) => p.hangUp().catch(() => {})));
 });

@@ -196,6 +196,12 @@ export class Bare {
         });
     }
 
+    /** Sound comes, whether pictures do or not. */
+    async hears(ms = 15_000) {
+        const { energy } = await this.received();
+        await until('a page hears something', async () => (await this.received()).energy > energy, ms);
+    }
+
     close() {
         return this.page.close();
     }

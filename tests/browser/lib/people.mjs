@@ -30,7 +30,7 @@ export async function closeBrowsers() {
 }
 
 /** What a page of a test knows about its own connections, before the app's first line: `window.peers`, and how often a description was set. */
-function watchPeers(mediaKey) {
+function watchPeers({ mediaKey, videoCodec }) {
     window.peers = [];
     window.negotiations = 0;
     const Native = RTCPeerConnection;
@@ -45,15 +45,18 @@ function watchPeers(mediaKey) {
         }
     };
     if (mediaKey?.older) delete window.RTCRtpScriptTransform;
-    if (mediaKey) window.sottoTest = { mediaKey: { keyId: mediaKey.keyId, key: Uint8Array.from(mediaKey.key) } };
+    window.sottoTest = {
+        ...(videoCodec && { videoCodec }),
+        ...(mediaKey && { mediaKey: { keyId: mediaKey.keyId, key: Uint8Array.from(mediaKey.key) } }),
+    };
 }
 
 /**
  * A person at the app, logged in through the form. `query` goes into the URL (`ice=relay`, `p2p=off`); `mediaKey` ({keyId, key: bytes})
- * encrypts her calls end to end, with `older: true` the way that Chromium had before RTCRtpScriptTransform.
+ * encrypts her calls end to end, with `older: true` the way that Chromium had before RTCRtpScriptTransform; `videoCodec` is what she sends.
  */
 export class Person {
-    static async arrive(stack, { name = 'p', account, query = '', browser, mediaKey, viewport = { width: 960, height: 640 } } = {}) {
+    static async arrive(stack, { name = 'p', account, query = '', browser, mediaKey, videoCodec, viewport = { width: 960, height: 640 } } = {}) {
         const person = new Person();
         person.stack = stack;
         person.account = account ?? (await newUser(stack, name));
@@ -65,7 +68,7 @@ export class Person {
         person.console = [];
         person.page.on('console', (message) => person.console.push(`${message.type()} ${message.text()}`));
         person.page.on('pageerror', (error) => person.console.push(`pageerror ${error.stack}`));
-        await person.page.addInitScript(watchPeers, mediaKey);
+        await person.page.addInitScript(watchPeers, { mediaKey, videoCodec });
         await person.page.goto(`${stack.url}/${query ? `?${query}` : ''}`);
         await person.see('login-username').fill(person.username);
         await person.see('login-password').fill(person.account.password);

@@ -14,6 +14,7 @@ import type {
   CallRecord,
   CallReply,
   Media,
+  ServerCallStats,
   ServerEvents,
   ViewRequest,
   WireParticipant,
@@ -374,6 +375,10 @@ export class Call extends Emitter<CallEvents> implements TransportHost {
   onSpeakers(event: ServerEvents["active_speakers"]): void {
     this.roster.speaking(event.speakers);
     this.changed();
+  }
+
+  onServerStats(event: ServerCallStats): void {
+    this.emit("serverStats", event);
   }
 
   onEnded(reason: EndReason): void {

@@ -4,6 +4,7 @@ import type { SottoError } from "./errors";
 import type { LocalMedia } from "./media";
 import type { CallStats } from "./stats";
 import type { SendFlags } from "./transport";
+import type { ServerCallStats } from "./types";
 
 export type CallState =
   | "idle" /* Made, nothing sent. */
@@ -64,6 +65,8 @@ export interface CallEvents {
   state: { state: CallState; previous: CallState };
   ended: { reason: EndReason };
   stats: CallStats;
+  /** The same call as the SFU sees it; not of calls peer to peer. */
+  serverStats: ServerCallStats;
   /** Something that doesn't end the call: a camera that can't be opened, for one. */
   problem: SottoError;
 }

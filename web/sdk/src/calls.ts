@@ -33,6 +33,7 @@ type Routed =
   | "call_handled_elsewhere"
   | "sfu_slots"
   | "active_speakers"
+  | "call_stats"
   | "participant_joined"
   | "participant_left"
   | "participant_updated";
@@ -47,6 +48,7 @@ const ROUTED: Routed[] = [
   "call_handled_elsewhere",
   "sfu_slots",
   "active_speakers",
+  "call_stats",
   "participant_joined",
   "participant_left",
   "participant_updated",
@@ -233,6 +235,9 @@ export class Calls extends Emitter<CallsEvents> {
       },
       active_speakers: (item, data) => {
         item.onSpeakers(data);
+      },
+      call_stats: (item, data) => {
+        item.onServerStats(data);
       },
       participant_joined: (item, data) => {
         item.onParticipant("joined", data.participant);

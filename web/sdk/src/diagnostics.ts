@@ -1,4 +1,5 @@
 import type { CallOptions } from "./call_types";
+import type { VideoCodec } from "./encodings";
 import type { MediaKey } from "./encryption";
 
 /** Settings that a person who looks for a fault can give in the address or, from a script, as
@@ -8,6 +9,8 @@ export interface Diagnostics {
   fallbackAfterMs?: number;
   iceTransportPolicy?: RTCIceTransportPolicy;
   blockP2P?: boolean;
+  /** Only from a script. */
+  videoCodec?: VideoCodec;
   /** Only from a script: keys don't belong into addresses. */
   mediaKey?: MediaKey;
 }

@@ -9,8 +9,11 @@ export interface FrameSize {
 
 /** RIDs of the three sizes, the smallest first: a quarter, a half, the full one. */
 export const RIDS = ["q", "h", "f"] as const;
-const SCALES = [4, 2, 1] as const;
 
+/** Pixels of a capture that is worth three sizes, and two: below, libwebrtc leaves out the last
+ *  encodings, whatever their scale (a 640×480 camera sent in three arrives with 240 lines). */
+const THREE_SIZES = 960 * 540;
+const TWO_SIZES = 480 * 270;
 /** A picture's smaller side below which a size has no use: nobody looks at 160×90. */
 const SMALLEST = 120;
 /** Bits a second of a picture, by its pixels: about what VP8 needs for a talking head at 30 fps. */
@@ -45,8 +48,9 @@ export function isScalable(codec: VideoCodec): boolean {
 /** How many sizes a capture is worth: each is half of the next, and the smallest must be of use. */
 export function sizesFor({ width, height }: FrameSize): 1 | 2 | 3 {
   const side = Math.min(width, height);
-  if (side / 4 >= SMALLEST) return 3;
-  return side / 2 >= SMALLEST ? 2 : 1;
+  const pixels = width * height;
+  if (side / 4 >= SMALLEST && pixels >= THREE_SIZES) return 3;
+  return side / 2 >= SMALLEST && pixels >= TWO_SIZES ? 2 : 1;
 }
 
 export function scalabilityFor(codec: VideoCodec, size: FrameSize): string {
@@ -66,20 +70,20 @@ export function encodingsFor(codec: VideoCodec, size: FrameSize): RTCRtpEncoding
 }
 
 /** The same encodings, each with the scale, the bandwidth and the layers that are right for a
- *  capture of this size. Where the other end took one size only, that is the full one. */
+ *  capture of this size; those that it isn't worth are off, from the last one on. Where the other
+ *  end took one size only, that is the full one. */
 export function fitEncodings<T extends RTCRtpEncodingParameters>(
   encodings: T[],
   codec: VideoCodec,
   size: FrameSize,
 ): T[] {
-  const sizes = sizesFor(size);
+  const sizes = Math.min(sizesFor(size), encodings.length);
   return encodings.map((encoding, index) => {
-    const fromTop = encodings.length - 1 - index;
-    const scale = SCALES[SCALES.length - 1 - fromTop] ?? 1;
+    const scale = 2 ** Math.max(0, sizes - 1 - index);
     const scaled = { width: size.width / scale, height: size.height / scale };
     const fitted = {
       ...encoding,
-      active: fromTop < sizes,
+      active: index < sizes,
       scaleResolutionDownBy: scale,
       maxBitrate: bitrateFor(scaled, codec),
     };

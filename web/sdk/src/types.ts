@@ -138,6 +138,57 @@ export interface ViewRequest {
   priority?: number;
 }
 
+/** What the SFU counted of a track that we publish. Totals since it began; absent: not known. */
+export interface PublishedTrackStats {
+  source: "camera" | "microphone" | "screen" | "screenAudio";
+  packets: number;
+  /** Of payload. */
+  bytes: number;
+  lost: number;
+  lossPercent?: number;
+  bitrateKbps?: number;
+  jitterMs?: number;
+  rttMs?: number;
+  /** Packets that the SFU asked for again. */
+  nacks?: number;
+  /** Keyframes that it asked for. */
+  plis?: number;
+  height?: number;
+  framesPerSecond?: number;
+  freezes?: number;
+  /** Packets come. */
+  live: boolean;
+}
+
+/** What the SFU counted of everything that it sends to us. */
+export interface SubscribedStats {
+  packets: number;
+  bytes: number;
+  resent?: number;
+  /** Of the slot where it is worst. */
+  lossPercent?: number;
+  bitrateKbps?: number;
+  jitterMs?: number;
+  rttMs?: number;
+  /** What the way to this device is thought to carry. */
+  estimateKbps?: number;
+  nacks?: number;
+  plis?: number;
+  layerSwitches?: number;
+  /** That carry somebody. */
+  slots?: number;
+  /** For lack of bandwidth. */
+  pausedSlots?: number;
+}
+
+/** How our own media goes as the SFU sees it: about every 5 s, in calls over it. */
+export interface ServerCallStats {
+  callId: string;
+  path: "sfu";
+  publish?: PublishedTrackStats[];
+  subscribe?: SubscribedStats;
+}
+
 export interface ConnectedCall {
   callId: string;
   mode?: "p2p" | "sfu" | "auto";
@@ -187,6 +238,7 @@ export interface ServerEvents {
   participant_updated: { callId: string; participant: WireParticipant };
   sfu_slots: { callId: string; audio: AudioSlot[]; video: VideoSlot[] };
   active_speakers: { callId: string; speakers: { participantId: string; level: number }[] };
+  call_stats: ServerCallStats;
 }
 
 export type ServerEventType = keyof ServerEvents;

@@ -192,6 +192,19 @@ test("after a reload: the offer to return goes when that call ends", async () =>
   expect(orphan).toHaveBeenCalledWith({ callId: null });
 });
 
+test("what the SFU counts reaches the call that it is about", async () => {
+  const call = calls.start({ userId: "bob" }, "video");
+  await settle();
+  const seen = vi.fn();
+  call.on("serverStats", seen);
+  const subscribe = { packets: 9, bytes: 900, estimateKbps: 1200 };
+  const stats = { callId: call.callId, path: "sfu", subscribe };
+  FakeSocket.last.hear("call_stats", { ...stats, callId: "another" });
+  expect(seen).not.toHaveBeenCalled();
+  FakeSocket.last.hear("call_stats", stats);
+  expect(seen).toHaveBeenCalledWith(stats);
+});
+
 test("one call at a time", () => {
   const first = calls.start({ userId: "bob" }, "video");
   expect(calls.start({ userId: "cleo" }, "video")).toBe(first);

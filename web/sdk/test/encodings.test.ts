@@ -16,13 +16,17 @@ test("a 720p capture is sent in three sizes, the smallest first, each with its b
 test.each([
   [1920, 1080, 3],
   [720, 1280, 3], // a phone held upright
-  [640, 480, 3],
+  [960, 540, 3],
+  [640, 480, 2],
   [640, 360, 2],
+  [1920, 300, 2], // a quarter of it would be of no use
   [320, 180, 1],
-])("%i×%i is worth %i sizes; the others are off, from below", (width, height, sizes) => {
+])("%i×%i is worth %i sizes, the last of them whole; the others are off", (width, height, sizes) => {
   expect(sizesFor({ width, height })).toBe(sizes);
-  const on = encodingsFor("vp8", { width, height }).map((item) => item.active);
-  expect(on).toEqual([sizes > 2, sizes > 1, true]);
+  const made = encodingsFor("vp8", { width, height });
+  expect(made.map((item) => item.active)).toEqual([true, sizes > 1, sizes > 2]);
+  const scales = made.slice(0, sizes).map((item) => item.scaleResolutionDownBy);
+  expect(scales).toEqual([4, 2, 1].slice(3 - sizes));
 });
 
 test("VP9 and AV1 are one stream with layers inside", () => {
