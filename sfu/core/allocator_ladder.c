@@ -41,11 +41,11 @@ static uint32_t fps_of(const struct allocator_slot *s, int tid, int n_temporal)
 }
 
 /* What motion is missing costs little at first and then ever more: in 1/64, of 30, 15, 7.5, 3.75 …
- * frames a second. A camera's picture that moves is worth more than a sharp one that jerks: four
- * times the height at 5 frames a second isn't worth as much as the small one at 20. */
+ * frames a second. A camera's picture that moves is worth more than a sharp one that jerks: half
+ * the frames weigh nearly as much as half the height, and a quarter of them far more. */
 static int32_t motion_units(uint32_t fps, bool screen)
 {
-    static const int32_t camera[] = {0, 40, 140, 250, 350}, shared[] = {0, 6, 16, 32, 56};
+    static const int32_t camera[] = {0, 60, 150, 250, 350}, shared[] = {0, 6, 16, 32, 56};
     const int32_t *missing = screen ? shared : camera;
     uint32_t x = fps < 2 ? 2 : fps;
     int i = 0;

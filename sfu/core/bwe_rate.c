@@ -136,6 +136,7 @@ static void decrease(struct bwe_rate *r, const struct bwe_rate_input *in, int64_
     if (in->queue_ms > NARROW_MS) {
         r->narrow_us = now_us;
     }
+    r->improved |= in->application_limited && !is_noise(in); /* what more there is isn't known */
     if (is_noise(in)) {
         to = fmax(to, BETA * r->bps);
     } else if (in->acked_bps >= 0) {

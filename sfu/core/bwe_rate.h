@@ -26,7 +26,8 @@ struct bwe_rate {
     int64_t narrow_us;    /* when the link was last shown to have an end: a queue, or a probe that
                              filled it; INT64_MIN: never */
     int64_t rtt_us;
-    bool improved;     /* more came through than the link was known for: the reader clears it */
+    bool improved;     /* more came through than the link was known for, or it isn't known for more
+                          than little any longer: worth a probe; the reader clears it */
     int64_t queued_us; /* since when a queue stands; 0: none does */
 };
 

@@ -346,20 +346,25 @@ static int64_t floor_of(const struct allocator_slot *slots, size_t n)
 static bool is_drowned(const struct subscriber_rate *r)
 {
     const struct bwe *b = r->pace.bwe;
-    if (!b || r->heard_us == 0) {
+    if (!b || b->feedback_us == INT64_MIN) {
         return false;
-    }
-    if (b->feedback_us == INT64_MIN) { /* what the receiver says is all there is */
-        return b->remb_bps >= 0 && r->floor_bps > r->budget_bps;
     }
     bool full = bwe_delay_queue_ms(&b->delay) > RATE_DROWN_MS || b->loss.average > RATE_DROWN_LOSS;
     return full && b->acked.bps < (double)r->floor_bps + r->use.audio_bps;
 }
 
+/* What a receiver without transport-wide feedback says is all there is. */
+static bool is_told(const struct subscriber_rate *r)
+{
+    const struct bwe *b = r->pace.bwe;
+    return b && b->feedback_us == INT64_MIN && b->remb_bps >= 0 && r->floor_bps > r->budget_bps;
+}
+
 static void look(struct subscriber_rate *r, bool fresh, int64_t now_us)
 {
     const struct bwe *b = r->pace.bwe;
-    struct rate_evidence e = {.heard = r->heard_us != 0, .fresh = fresh, .drowned = is_drowned(r)};
+    struct rate_evidence e = {
+        .heard = r->heard_us != 0, .fresh = fresh, .drowned = is_drowned(r), .told = is_told(r)};
     if (b) {
         bool limited = b->loss.limit_bps < b->rate.bps;
         int64_t fell_us = b->rate.decreased_us;
@@ -423,7 +428,8 @@ static void hold_playout(struct subscriber_rate *r, int64_t now_us)
 {
     const struct bwe *b = r->pace.bwe;
     uint8_t hold = r->playout;
-    if (b->loss.average > RATE_LOSSY && r->use.rtx_bps > 0) {
+    bool queued = b->rate.narrow_us != INT64_MIN && now_us - b->rate.narrow_us < RATE_QUEUED_US;
+    if (b->loss.average > RATE_LOSSY && r->use.rtx_bps > 0 && !queued) {
         int64_t us = b->rtt_us + RATE_RESENT_US;
         us = us < RATE_PLAYOUT_US ? us : RATE_PLAYOUT_US;
         r->lossy_us = now_us;

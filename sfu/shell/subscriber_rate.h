@@ -32,6 +32,7 @@
 #define RATE_RESENT_US  90000
 #define RATE_PLAYOUT_US 400000
 #define RATE_LOSSY_US   20000000
+#define RATE_QUEUED_US  4000000 /* since a queue stood: loss was lost there, and it is over */
 /* Nothing has shown that the link has an end for so long: trains leave as they come. */
 #define RATE_NARROW_US 30000000
 #define RATE_WIDE      4 /* times the pacer's usual rate, then */

@@ -38,18 +38,31 @@ static void go_on(struct rate_trust *t, const struct rate_evidence *e, int64_t n
     }
 }
 
+static void sink(struct rate_trust *t, const struct rate_evidence *e, int64_t now_us)
+{
+    if (!e->drowned) {
+        enter(t, RATE_PATIENT, now_us);
+    } else if (now_us - t->since_us >= RATE_SINK_US) {
+        rest(t, now_us);
+    }
+}
+
 void rate_trust_look(struct rate_trust *t, const struct rate_evidence *e, int64_t now_us)
 {
     if (t->state == RATE_RESTING) {
-        if (e->drowned) {
+        if (e->drowned || e->told) {
             t->since_us = now_us; /* it rests from the last sign on */
         } else if (now_us - t->since_us >= t->rest_us) {
             enter(t, RATE_PATIENT, now_us);
         } else if (e->fresh && e->calm) {
             enter(t, RATE_STARTING, now_us);
         }
-    } else if (e->drowned) {
+    } else if (e->told) {
         rest(t, now_us);
+    } else if (t->state == RATE_SINKING) {
+        sink(t, e, now_us);
+    } else if (e->drowned) {
+        enter(t, RATE_SINKING, now_us);
     } else if (t->state == RATE_STARTING) {
         start(t, e, now_us);
     } else {

@@ -11,6 +11,8 @@
 #define RATE_START_US 1200000
 /* No sign of congestion for so long: somebody new may be shown whatever the estimate. */
 #define RATE_CALM_US 10000000
+/* How long it must seem so, to be shown. */
+#define RATE_SINK_US 500000
 /* How long it rests, the first time and at most; the next rest is twice as long, unless the link
  * bore the smallest pictures for RATE_BORNE_US meanwhile. */
 #define RATE_REST_US     4000000
@@ -20,6 +22,8 @@
 enum rate_trust_state {
     RATE_STARTING, /* no: it is new. The smallest pictures are sent, and as fast as they come */
     RATE_PATIENT,  /* no: nothing shows that the link doesn't carry them. They are sent */
+    RATE_SINKING,  /* no, but it seems to be shown. A stall of the radio looks alike, and is over
+                      soon */
     RATE_RESTING,  /* yes: the link was shown not to carry them. What the estimate doesn't carry is
                       paused; tried again after a while */
 };
@@ -38,6 +42,7 @@ struct rate_evidence {
     bool calm;      /* no congestion in the last RATE_CALM_US */
     bool drowned;   /* a queue stands, or much is lost, and less arrives than the smallest pictures
                        take */
+    bool told;      /* that is so: the receiver says it in so many words */
 };
 
 void rate_trust_init(struct rate_trust *t, int64_t now_us);

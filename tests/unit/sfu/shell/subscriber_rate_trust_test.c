@@ -61,14 +61,27 @@ static void only_a_link_that_drowns_is_believed(void **state)
     (void)state;
     see((struct rate_evidence){.heard = true, .congested = true}, 600);
     assert_false(rate_trusts(&t));
-    see(drowned, 0.1);
+    for (int i = 0; i < 100; i++) { /* stalls */
+        see(drowned, 0.4);
+        assert_int_equal(t.state, RATE_SINKING);
+        see(quiet, 0.1);
+        assert_int_equal(t.state, RATE_PATIENT);
+    }
+    see(drowned, 0.7);
+    assert_true(rate_trusts(&t));
+}
+
+static void what_a_receiver_says_counts_at_once(void **state)
+{
+    (void)state;
+    see((struct rate_evidence){.heard = true, .told = true}, 0.1);
     assert_true(rate_trusts(&t));
 }
 
 static double rested(void)
 {
+    see(drowned, 0.7);
     int64_t from_us = now_us;
-    see(drowned, 0.1);
     while (rate_trusts(&t)) {
         see(quiet, 0.1);
     }
@@ -102,7 +115,7 @@ static void rests_from_the_last_sign_on(void **state)
 static void somebody_new_is_tried_in_calm(void **state)
 {
     (void)state;
-    see(drowned, 0.1);
+    see(drowned, 0.7);
     see((struct rate_evidence){.heard = true, .fresh = true}, 0.1);
     assert_true(rate_trusts(&t));
     see((struct rate_evidence){.heard = true, .fresh = true, .calm = true}, 0.1);
@@ -115,6 +128,7 @@ int main(void)
         cmocka_unit_test_setup(begins_with_the_first_feedback, setup),
         cmocka_unit_test_setup(congestion_ends_a_start, setup),
         cmocka_unit_test_setup(only_a_link_that_drowns_is_believed, setup),
+        cmocka_unit_test_setup(what_a_receiver_says_counts_at_once, setup),
         cmocka_unit_test_setup(rests_longer_each_time, setup),
         cmocka_unit_test_setup(rests_from_the_last_sign_on, setup),
         cmocka_unit_test_setup(somebody_new_is_tried_in_calm, setup),

@@ -1,0 +1,122 @@
+// A Chromium that watches simulcast over a narrow link: the size follows what the link carries, sound goes on.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, afterEach, before, test } from 'node:test';
+import { LossyRelay } from '../lib/lossy.mjs';
+import { FakeSignald, startSfud } from '../lib/sfu.mjs';
+import { Peer, closeBrowser } from '../lib/sfu_pages.mjs';
+import { until } from '../lib/stack.mjs';
+
+let signald, sfud;
+const open = [];
+
+/** What a camera of three sizes sends: about 150, 500 and 1700 kbit/s. */
+const ENCODINGS = [
+    { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+    { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+    { rid: 'f', maxBitrate: 1_700_000 },
+];
+const WIDE = { width: 1280, height: 720 };
+
+before(async () => {
+    signald = new FakeSignald();
+    await signald.listen();
+    sfud = await startSfud(signald, {}, { level: 'info' });
+});
+afterEach(async () => {
+    for (const peer of open.splice(0)) {
+        await peer.request('leave').catch(() => {});
+        await peer.close();
+        await peer.relay?.close();
+    }
+});
+after(async () => {
+    await closeBrowser();
+    await sfud.stop();
+    signald.close();
+});
+
+/** Ann publishes in three sizes, Ben watches by way of the relay. */
+async function watch(relay, publish = { ...WIDE, encodings: ENCODINGS }) {
+    const room = randomUUID();
+    const ann = await Peer.open(signald, room, 1);
+    const ben = await Peer.open(signald, room, 2);
+    open.push(ann, ben);
+    ben.relay = relay;
+    await ann.publish(publish);
+    await ben.subscribe(1, 1);
+    return { room, ann, ben };
+}
+
+/** The same slot a while later: what came meanwhile, and how much. */
+async function during(peer, seconds) {
+    const from = await peer.received();
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000)); // it is the time that is measured
+    const to = await peer.received();
+    const grown = (mid, key) => to[mid][key] - from[mid][key];
+    return {
+        fps: grown('v0', 'frames') / seconds, freezes: grown('v0', 'freezes'), width: to.v0.width,
+        audio: grown('a0', 'packets') / seconds, audioLost: grown('a0', 'lost'),
+    };
+}
+
+/** How many frames a publisher has made of his sizes, of each of which he makes as many, and when that was. */
+function made(peer) {
+    return peer.page.evaluate(async () => {
+        const sent = [...(await window.peer.publisher.getStats()).values()].filter((r) => r.type === 'outbound-rtp' && r.kind === 'video');
+        return { at: sent[0].timestamp, frames: Math.max(...sent.map((r) => r.framesSent ?? 0)) };
+    });
+}
+
+test('the size of a picture follows the link, and the sound goes on', { timeout: 150_000 }, async () => {
+    const relay = await new LossyRelay(await sfud.port(), { delayMs: 20 }).listen();
+    const { ben } = await watch(relay);
+    await until('the largest size over a wide link', async () => (await ben.received()).v0?.width === 1280, 60_000);
+
+    const wide = await during(ben, 2);
+    relay.downBps = 500_000;
+    await until('a smaller one behind 500 kbit/s', async () => (await ben.received()).v0.width < 1280, 10_000);
+    await during(ben, 3); // its queue runs empty
+    const dropped = relay.dropped;
+    const narrow = await during(ben, 8);
+    assert.ok(narrow.width < 1280);
+    assert.ok(narrow.fps > 0.75 * wide.fps, `${narrow.fps} frames a second`);
+    assert.ok(narrow.audio > 45, `${narrow.audio} packets of sound a second`);
+    assert.ok(narrow.audioLost <= 4, `${narrow.audioLost} packets of sound lost`);
+    assert.ok(relay.dropped - dropped < 20, `${relay.dropped - dropped} packets found the queue full`);
+
+    relay.downBps = 0;
+    await until('the largest one again', async () => (await ben.received()).v0.width === 1280, 40_000);
+});
+
+test('one size only, too large for the link: paused and told, and back', { timeout: 150_000 }, async () => {
+    const relay = await new LossyRelay(await sfud.port(), { delayMs: 20 }).listen();
+    const { room, ben } = await watch(relay, { ...WIDE, encodings: [{ maxBitrate: 1_500_000 }] });
+    const slot = () => signald.last('slots', (e) => e.room === room && e.participant === 2)?.video[0];
+    await until('a picture', async () => (await ben.received()).v0?.frames > 60 && !slot().paused, 40_000);
+    await during(ben, 4); // the sender's own estimate grows
+
+    relay.downBps = 250_000;
+    await until('told that it is paused', () => slot().paused, 30_000);
+    await during(ben, 2);
+    const paused = await during(ben, 5);
+    assert.ok(paused.audio > 45 && paused.audioLost <= 2, `sound: ${JSON.stringify(paused)}`);
+
+    relay.downBps = 0;
+    await until('told that it goes on', () => !slot().paused, 40_000);
+    const { frames } = (await ben.received()).v0;
+    await until('and it does', async () => (await ben.received()).v0.frames > frames + 30, 15_000);
+});
+
+test('a link with 5 % loss, 100 ms and 1.2 Mbit/s: nearly all frames of the size that fits', { timeout: 150_000 }, async () => {
+    const relay = await new LossyRelay(await sfud.port(), { down: 0.05, delayMs: 50, downBps: 1_200_000, seed: 3 }).listen();
+    const { ann, ben } = await watch(relay);
+    await until('more than the smallest size', async () => (await ben.received()).v0?.width >= 640, 60_000);
+    await during(ben, 5); // its buffer grows to a round trip
+    const [before, seen, after] = [await made(ann), await during(ben, 15), await made(ann)];
+    const due = ((after.frames - before.frames) * 1000) / (after.at - before.at);
+    assert.ok(seen.width >= 640);
+    assert.ok(seen.fps >= 0.95 * due, `${seen.fps} frames a second where ${due} were made`);
+    assert.ok(seen.freezes <= 1, `${seen.freezes} freezes`);
+    assert.ok(seen.audio > 45);
+});
