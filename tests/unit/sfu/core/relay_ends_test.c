@@ -188,6 +188,68 @@ static void test_too_many_tracks(void **state)
     close_net(&net);
 }
 
+/* Nothing passes any more, not even that they are gone: what is not told again goes by itself. */
+static void test_a_link_that_falls_silent(void **state)
+{
+    (void)state;
+    struct net net;
+    open_net(&net, 2);
+    (void)fixture_publisher(net.node[0].router, 1);
+    (void)fixture_subscriber(net.node[1].router, 2, 1, 1);
+    run(&net, 300000);
+    assert_non_null(remote(&net, 1, 1));
+    net.loss = 100;
+    run(&net, RELAY_EXPIRE_US + 2000000);
+    assert_null(remote(&net, 1, 1));
+    close_net(&net);
+}
+
+/* No more is sent again than there is room for, whatever is asked. */
+static void test_resends_are_bounded(void **state)
+{
+    (void)state;
+    struct net net;
+    struct packet *resend[6] = {0};
+    size_t n;
+    open_net(&net, 2);
+    struct publisher *p = fixture_publisher(net.node[0].router, 1);
+    (void)fixture_subscriber(net.node[1].router, 2, 1, 1);
+    run(&net, 300000);
+    struct relay_frame f = {.type = RELAY_NACK, .track = p->track[1]->source, .n_seqs = 5};
+    for (uint16_t seq = 100; seq < 105; seq++) {
+        say_video(&net, 0, p, seq, seq == 100);
+        f.seq[seq - 100] = seq;
+    }
+    assert_int_equal(relay_input(net.node[0].relay, 1, &f, net.now_us, 0, resend, 2, &n), OK);
+    assert_int_equal(n, 2);
+    assert_null(resend[2]);
+    assert_int_equal(relay_input(net.node[0].relay, 1, &f, net.now_us, 0, resend, 6, &n), OK);
+    assert_int_equal(n, 5);
+    close_net(&net);
+}
+
+static void test_codecs_that_are_none(void **state)
+{
+    (void)state;
+    struct net net;
+    struct packet *resend[4];
+    size_t n;
+    open_net(&net, 2);
+    struct relay_frame f = {.type = RELAY_ANNOUNCE,
+                            .track = 1,
+                            .room = fixture_room,
+                            .participant = 1,
+                            .description = {.n_codecs = 2,
+                                            .codec = {{CODEC_OPUS, 111}, {CODECS, 112}},
+                                            .n_layers = 1,
+                                            .clock_rate = 48000,
+                                            .source = 1}};
+    assert_int_equal(relay_input(net.node[1].relay, 0, &f, net.now_us, 0, resend, 4, &n),
+                     ERR_INVALID);
+    assert_null(remote(&net, 1, 1));
+    close_net(&net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +260,9 @@ int main(void)
         cmocka_unit_test(test_reports_pass),
         cmocka_unit_test(test_frames_of_nothing_known),
         cmocka_unit_test(test_too_many_tracks),
+        cmocka_unit_test(test_a_link_that_falls_silent),
+        cmocka_unit_test(test_resends_are_bounded),
+        cmocka_unit_test(test_codecs_that_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -250,6 +250,28 @@ static void test_replayed_hellos(void **state)
 }
 
 /* What one says, sent back to it, is no peer. */
+/* Numbers behind the window are never taken, also where a place in it was never filled. */
+static void test_older_than_the_window(void **state)
+{
+    (void)state;
+    static struct datagram kept[3000];
+    struct relay_session *a = make(SECRET, 1), *b = make(SECRET, 2);
+    connect(a, b, 0);
+    for (int i = 0; i < 3000; i++) {
+        kept[i] = sealed(a, "frame");
+        struct datagram d = kept[i];
+        if (i % 2) {
+            assert_int_equal(give(b, &d, 0, NULL), RELAY_SESSION_FRAME);
+        }
+    }
+    for (int i = 0; i < 1970; i += 2) {
+        assert_int_equal(give(b, &kept[i], 0, NULL), ERR_CONFLICT);
+    }
+    assert_int_equal(give(b, &kept[2990], 0, NULL), RELAY_SESSION_FRAME); /* only late */
+    relay_session_free(a);
+    relay_session_free(b);
+}
+
 static void test_reflected(void **state)
 {
     (void)state;
@@ -311,11 +333,12 @@ static void test_every_bit_counts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_they_find_each_other), cmocka_unit_test(test_both_begin_at_once),
-        cmocka_unit_test(test_lost_hellos),          cmocka_unit_test(test_one_begins_anew),
-        cmocka_unit_test(test_silence_ends_it),      cmocka_unit_test(test_replays),
-        cmocka_unit_test(test_replayed_hellos),      cmocka_unit_test(test_reflected),
-        cmocka_unit_test(test_another_secret),       cmocka_unit_test(test_every_bit_counts),
+        cmocka_unit_test(test_they_find_each_other),  cmocka_unit_test(test_both_begin_at_once),
+        cmocka_unit_test(test_lost_hellos),           cmocka_unit_test(test_one_begins_anew),
+        cmocka_unit_test(test_silence_ends_it),       cmocka_unit_test(test_replays),
+        cmocka_unit_test(test_replayed_hellos),       cmocka_unit_test(test_reflected),
+        cmocka_unit_test(test_older_than_the_window), cmocka_unit_test(test_another_secret),
+        cmocka_unit_test(test_every_bit_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
