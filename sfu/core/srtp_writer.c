@@ -3,6 +3,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "sfu/core/srtp_writer.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -189,19 +190,31 @@ static void put_u32(uint8_t *p, uint32_t v)
     p[3] = (uint8_t)v;
 }
 
-/* RFC 7714 section 8.1: 16 zero bits, SSRC, ROC, SEQ, XOR salt; the header is associated data. */
+/* RFC 7714 section 8.1: 16 zero bits, SSRC, ROC, SEQ, XOR salt. Made of two words: written byte by
+ * byte and read as words, it would wait until all that was written before has left the processor's
+ * store buffer, which is the packet. */
+static void aead_iv(const struct srtp_writer *w, const uint8_t *packet, uint32_t roc,
+                    uint8_t iv[AEAD_IV_LEN])
+{
+    uint32_t ssrc, seq = (uint32_t)packet[2] << 8 | packet[3], salt_low;
+    uint64_t salt_high;
+    memcpy(&ssrc, packet + 8, sizeof ssrc);
+    memcpy(&salt_high, w->salt, sizeof salt_high);
+    memcpy(&salt_low, w->salt + sizeof salt_high, sizeof salt_low);
+    uint64_t high = htobe64((uint64_t)be32toh(ssrc) << 16 | roc >> 16) ^ salt_high;
+    uint32_t low = htobe32(roc << 16 | seq) ^ salt_low;
+    memcpy(iv, &high, sizeof high);
+    memcpy(iv + sizeof high, &low, sizeof low);
+}
+
+/* The header is associated data. */
 static int protect_aead(struct srtp_writer *w, uint8_t *packet, size_t len, size_t header_len,
                         uint32_t roc)
 {
-    uint8_t iv[AEAD_IV_LEN] = {0};
+    uint8_t iv[AEAD_IV_LEN];
     int n = 0;
 
-    memcpy(iv + 2, packet + 8, 4);
-    put_u32(iv + 6, roc);
-    memcpy(iv + 10, packet + 2, 2);
-    for (size_t i = 0; i < AEAD_IV_LEN; i++) {
-        iv[i] ^= w->salt[i];
-    }
+    aead_iv(w, packet, roc, iv);
     uint8_t *payload = packet + header_len;
     int payload_len = (int)(len - header_len);
     bool ok = EVP_EncryptInit_ex(w->cipher, NULL, NULL, NULL, iv) == 1 &&

@@ -293,8 +293,10 @@ static void fetch_second(const struct transport *t)
     srtp_writer_prefetch_far(t->writer);
     __builtin_prefetch(t->out.pace, 1);
     __builtin_prefetch(t->out.first, 1);
-    __builtin_prefetch(t->selected);
-    __builtin_prefetch((const char *)t->selected + SLOT_LINE);
+    if (t->selected) {
+        __builtin_prefetch(t->selected);
+        __builtin_prefetch((const char *)t->selected + SLOT_LINE);
+    }
 }
 
 static void fetch_third(const struct transport *t)
@@ -313,29 +315,34 @@ static void fetch_fourth(const struct transport *t)
     }
 }
 
-/* The transport behind t, which has gone through its steps up to `done`. */
-static struct transport *fetch_next(struct transport *t)
+static const struct transport *behind(const struct transport *t)
 {
     return t ? t->out.next : NULL;
+}
+
+/* The steps of those behind t, which is served now. */
+static void fetch_ahead(const struct transport *t)
+{
+    const struct transport *one = behind(t), *two = behind(one), *three = behind(two);
+    if (three && three->out.next) {
+        fetch_first(three->out.next);
+    }
+    if (three) {
+        fetch_second(three);
+    }
+    if (two) {
+        fetch_third(two);
+    }
+    if (one) {
+        fetch_fourth(one);
+    }
 }
 
 static void send_ready(struct out_queue *q)
 {
     while (q->ready) {
         struct transport *t = q->ready;
-        struct transport *one = fetch_next(t), *two = fetch_next(one), *three = fetch_next(two);
-        if (three && three->out.next) {
-            fetch_first(three->out.next);
-        }
-        if (three) {
-            fetch_second(three);
-        }
-        if (two) {
-            fetch_third(two);
-        }
-        if (one) {
-            fetch_fourth(one);
-        }
+        fetch_ahead(t);
         DL_DELETE2(q->ready, t, out.prev, out.next);
         send_peer(q, t);
     }

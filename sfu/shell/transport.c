@@ -8,6 +8,13 @@
 #include "lib/base/err.h"
 #include "sfu/shell/tcp_listener.h"
 
+/* Each step along a chain of the table misses the cache, and every packet that comes in goes there:
+ * uthash's own 32 buckets would hold chains of three for a hundred viewers. */
+#undef HASH_INITIAL_NUM_BUCKETS
+#undef HASH_INITIAL_NUM_BUCKETS_LOG2
+#define HASH_INITIAL_NUM_BUCKETS      1024U
+#define HASH_INITIAL_NUM_BUCKETS_LOG2 10U
+
 struct transport_table {
     struct peer_address *by_address;
     struct ice_credentials *by_ufrag;

@@ -18,6 +18,7 @@
 #include "sfu/shell/worker_relay.h"
 
 #define FAST_US     10000
+#define SLACK_US    5000 /* that it may be late: mostly a packet wakes the loop before */
 #define SLOW_US     100000
 #define RECV_ROUNDS 8 /* batches read before timers and control get their turn */
 #define IN_RING     4096
@@ -262,7 +263,7 @@ static int64_t wait_us(const struct worker *w, int64_t now_us)
     int64_t due = worker_relay_due(w), queued = out_queue_due(w->queue);
     if (w->transports || worker_tcp_waits(w)) {
         due = due < queued ? due : queued;
-        due = due < w->fast_us ? due : w->fast_us;
+        due = due < w->fast_us + SLACK_US ? due : w->fast_us + SLACK_US;
     }
     if (due == INT64_MAX) {
         return due;

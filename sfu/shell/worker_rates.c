@@ -18,11 +18,29 @@ static struct subscriber_rate *rate_of(struct worker *w, struct transport *t)
     return r;
 }
 
+/* A tenth of a second ago is long for the cache: the next two are fetched meanwhile. */
+static void fetch_ahead(const struct transport *t)
+{
+    const struct transport *one = t->next, *two = one ? one->next : NULL;
+    if (two) {
+        __builtin_prefetch(two->out.pace);
+        __builtin_prefetch(two->subscriber);
+    }
+    for (size_t at = 0; two && two->next && at < 3 * SLOT_LINE; at += SLOT_LINE) {
+        __builtin_prefetch((const char *)two->next + at);
+    }
+    if (one && one->subscriber) {
+        subscriber_rate_prefetch(one);
+        __builtin_prefetch(one->subscriber->slot);
+    }
+}
+
 void worker_rates(struct worker *w)
 {
     struct transport *t;
     DL_FOREACH(w->transports, t)
     {
+        fetch_ahead(t);
         struct subscriber_rate *r = t->subscriber && t->connected ? rate_of(w, t) : NULL;
         if (r) {
             subscriber_rate_run(r, w->shed, w->now_us);
