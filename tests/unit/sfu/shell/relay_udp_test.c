@@ -193,6 +193,46 @@ static void test_strangers(void **state)
 }
 
 /* One port, two peers: each has a session of its own, and who is forgotten is a stranger. */
+/* What comes from a peer's address and isn't his: refused, counted, and not answered but by a hello
+ * to what is a hello. */
+static void test_forged_from_a_peers_address(void **state)
+{
+    (void)state;
+    struct side a, b;
+    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET};
+    socklen_t len = sizeof from;
+    uint8_t data[200] = {0x53, 0x52, 1, 1}, answer[300];
+    static const size_t lengths[] = {1, 3, 4, 101, 200};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    open_side(&a, SECRET);
+    open_side(&b, SECRET);
+    from.sin_addr.s_addr = to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons((uint16_t)relay_udp_port(a.udp));
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&from, &len), 0);
+    introduce(&a, &b);
+    meet(&a, &b, 1000);
+    assert_int_equal(relay_udp_peer(a.udp, 1, "127.0.0.1", ntohs(from.sin_port)), OK);
+    uint64_t refused = relay_udp_counts(a.udp)->refused;
+    for (uint8_t kind = 0; kind < 3; kind++) { /* hello, data, neither */
+        data[3] = (uint8_t)(kind + 1);
+        for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+            ssize_t n = sendto(fd, data, lengths[i], 0, (struct sockaddr *)&to, sizeof to);
+            assert_int_equal(n, lengths[i]);
+        }
+    }
+    settle(&a, &b, 2000);
+    assert_int_equal(relay_udp_counts(a.udp)->refused, refused + 15);
+    assert_int_equal(recv(fd, answer, sizeof answer, MSG_DONTWAIT), -1);
+    assert_false(relay_udp_is_up(a.udp, 1));
+    assert_int_equal(send_text(&a, 0, "still there"), OK);
+    settle(&a, &b, 3000);
+    assert_memory_equal(b.last, "still there", 11);
+    close(fd);
+    relay_udp_close(a.udp);
+    relay_udp_close(b.udp);
+}
+
 static void test_several_peers(void **state)
 {
     (void)state;
@@ -242,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frames_pass),
         cmocka_unit_test(test_one_goes_and_comes_back),
+        cmocka_unit_test(test_forged_from_a_peers_address),
         cmocka_unit_test(test_several_peers),
         cmocka_unit_test(test_strangers),
     };
