@@ -228,6 +228,27 @@ static void test_resends_are_bounded(void **state)
     close_net(&net);
 }
 
+/* Of a layer that the track hasn't: there is nothing behind its last stream. */
+static void test_reports_of_no_layer(void **state)
+{
+    (void)state;
+    struct net net;
+    struct packet *resend[4];
+    size_t n;
+    open_net(&net, 2);
+    struct publisher *p = fixture_publisher(net.node[0].router, 1);
+    run(&net, 300000);
+    for (uint8_t layer = 0; layer < RELAY_MAX_LAYERS; layer++) {
+        struct relay_frame f = {.type = RELAY_REPORT,
+                                .track = p->track[1]->source,
+                                .layer = layer,
+                                .info = {.ntp = UINT64_C(0xe0000000) << 32, .rtp_ts = 1}};
+        int err = relay_input(net.node[1].relay, 0, &f, net.now_us, 0, resend, 4, &n);
+        assert_int_equal(err, layer ? ERR_NOT_FOUND : OK);
+    }
+    close_net(&net);
+}
+
 static void test_codecs_that_are_none(void **state)
 {
     (void)state;
@@ -262,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_too_many_tracks),
         cmocka_unit_test(test_a_link_that_falls_silent),
         cmocka_unit_test(test_resends_are_bounded),
+        cmocka_unit_test(test_reports_of_no_layer),
         cmocka_unit_test(test_codecs_that_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
