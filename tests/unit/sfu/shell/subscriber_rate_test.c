@@ -212,6 +212,23 @@ static void a_sudden_bottleneck_pauses_nobody(void **state)
     }
 }
 
+/* A quarter is lost, and three times what the smallest picture takes arrives: that says nothing of
+ * it. */
+static void much_loss_proves_nothing_against_what_arrives(void **state)
+{
+    static const double layers[WORLD_LAYERS] = {150000, 500000, 1500000};
+    (void)state;
+    world_open(layers, true);
+    world_run(10);
+    w.loss = 0.25;
+    for (int i = 0; i < 30; i++) {
+        world_run(0.1);
+        assert_false(rate_trusts(&w.rate->trust));
+        assert_false(is_paused());
+    }
+    world_close();
+}
+
 /* Far less is sent than the link was known to carry, when it becomes narrower than that. */
 static void little_is_sent_and_yet_too_much(void **state)
 {
@@ -399,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_large_keyframe_is_spread),
         cmocka_unit_test(a_wide_link_holds_nothing_back),
         cmocka_unit_test(a_sudden_bottleneck_pauses_nobody),
+        cmocka_unit_test(much_loss_proves_nothing_against_what_arrives),
         cmocka_unit_test(little_is_sent_and_yet_too_much),
         cmocka_unit_test(lost_pictures_have_time_to_come_again),
         cmocka_unit_test(jitter_and_loss_pause_nobody),
