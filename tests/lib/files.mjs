@@ -49,7 +49,8 @@ async function runFile({ file, busy }) {
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => out.write(text));
     const timer = setTimeout(() => {
         out.write(`not ok - ${file} did not end within ${LIMIT_S} s\n`);
-        end(child, 'SIGKILL');
+        end(child, 'SIGTERM'); // a stack is stopped then
+        setTimeout(() => end(child, 'SIGKILL'), 30_000).unref();
     }, LIMIT_S * 1000);
     const code = await new Promise((resolve) => child.once('close', resolve));
     clearTimeout(timer);

@@ -1,5 +1,5 @@
 // A whole Sotto for tests: real PostgreSQL, coturn, signald and sfud in a folder of its own, on ports of its own.
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, chmodSync, rmSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -48,6 +48,19 @@ async function freePortBase() {
     throw new Error('no free ports between 21000 and 28800');
 }
 
+/** Folders of stacks that run. Their servers are sessions of their own: who is told to end takes them along. */
+const up = new Set();
+for (const [signal, code] of [['SIGTERM', 143], ['SIGINT', 130]]) {
+    process.once(signal, () => {
+        for (const dir of up) {
+            // By itself: node's runner kills us at once.
+            const script = process.env.SOTTO_TEST_KEEP ? '"$0" --var "$1" down' : '"$0" --var "$1" down; rm -rf "$1"';
+            spawn('bash', ['-c', script, join(root, 'deploy/stack'), dir], { detached: true, stdio: 'ignore' });
+        }
+        process.exit(code);
+    });
+}
+
 /**
  * Starts a stack. `settings` are sotto.ini keys ("calls.ring_timeout": "3s").
  * SOTTO_TEST_BUILD names the build folder to take the servers from.
@@ -78,10 +91,12 @@ export async function startStack(settings = {}) {
             timeout: 240_000,
         });
     const stack = (...args) => command({}, ...args);
+    up.add(dir);
     try {
         await stack('up');
     } catch (error) {
         await stack('down').catch(() => {});
+        up.delete(dir);
         unclaim(base);
         throw new Error(`the stack did not start:\n${error.stdout}\n${error.stderr}`);
     }
@@ -111,6 +126,7 @@ export async function startStack(settings = {}) {
         /** Stops everything; fails when a sanitizer said anything in a log. */
         async down() {
             await stack('down');
+            up.delete(dir);
             unclaim(base);
             const faults = ['signald', 'sfud']
                 .map((part) => [part, /(ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer)[^]*/.exec(log(part))])
