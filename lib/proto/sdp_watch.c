@@ -47,7 +47,6 @@ static bool read_slot(struct sdp_watch_slot *s, const struct sdp *offer, size_t 
     sdp_offered_ext(&s->ext, offer, m, false);
     s->ext.id[RTP_EXT_RID] = 0; /* one layer at a time, chosen here: of no use to a watcher */
     s->ext.id[RTP_EXT_REPAIRED_RID] = 0;
-    s->ext.id[RTP_EXT_VIDEO_LAYERS] = 0;
     s->transport_cc = sdp_settle_transport_cc(&s->ext, s->agreed, s->n_agreed);
     return true;
 }

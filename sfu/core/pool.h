@@ -15,7 +15,7 @@
 #define PACKET_CAP      1568 /* bytes from data on: any Ethernet datagram, SRTP tag included */
 
 /* Header extensions that go on to subscribers. */
-#define PACKET_PASSED 5
+#define PACKET_PASSED 6
 extern const enum rtp_ext_kind packet_passed_kind[PACKET_PASSED];
 
 struct packet_pool;

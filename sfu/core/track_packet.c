@@ -6,7 +6,9 @@
 #include "sfu/core/publisher.h"
 #include "sfu/core/track_private.h"
 
-#define PASSED_MAX 16 /* bytes of an extension, but for the descriptor's; the longest has 16 */
+#define PASSED_MAX 16 /* bytes of an extension, but for the descriptor's and */
+#define LAYERS_MAX                                                                                 \
+    128 /* of the allocation of layers: Chromium's three streams with sizes take 33 */
 
 /* ---- duplicates ---- */
 
@@ -52,7 +54,8 @@ static void find_extensions(const struct track *t, struct packet *k)
         enum rtp_ext_kind kind = packet_passed_kind[i];
         size_t len = 0;
         const uint8_t *value = rtp_ext_find(&k->header, data, ids->id[kind], &len);
-        bool fits = kind == RTP_EXT_DEPENDENCY_DESCRIPTOR || len <= PASSED_MAX;
+        bool fits = kind == RTP_EXT_DEPENDENCY_DESCRIPTOR ||
+                    len <= (kind == RTP_EXT_VIDEO_LAYERS ? LAYERS_MAX : PASSED_MAX);
         if (value && len > 0 && fits) {
             k->passed[k->n_passed++] = (struct packet_ext){
                 .kind = (uint8_t)kind, .len = (uint8_t)len, .off = (uint16_t)(value - data)};

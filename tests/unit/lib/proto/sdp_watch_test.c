@@ -266,6 +266,7 @@ static void extensions_of_one_way(void **state)
         "a=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:"
         "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n"
         "a=extmap:1/sendonly urn:3gpp:video-orientation\r\n"
+        "a=extmap:9 http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00\r\n"
         "a=extmap:2/recvonly urn:ietf:params:rtp-hdrext:sdes:mid\r\n"
         "a=extmap:3/inactive http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time\r\n"
         "a=rtpmap:96 VP8/90000\r\na=rtpmap:97 VP8/90000\r\n";
@@ -276,6 +277,7 @@ static void extensions_of_one_way(void **state)
     buf_init(&out, 0);
     assert_int_equal(watch_text(&w, &out, offer, NULL, NULL), OK);
     assert_int_equal(w.video[0].ext.id[RTP_EXT_VIDEO_ORIENTATION], 0);
+    assert_int_equal(w.video[0].ext.id[RTP_EXT_VIDEO_LAYERS], 9);
     assert_int_equal(w.video[0].ext.id[RTP_EXT_MID], 2);
     assert_int_equal(w.video[0].ext.id[RTP_EXT_ABS_SEND_TIME], 0);
     assert_int_equal(w.video[0].pt[CODEC_VP8], 96);

@@ -25,6 +25,7 @@
 #define RECORDED_BYTES   400 /* kept of a packet, at most */
 #define RECORDED_DD      13  /* ids of header extensions in all recordings */
 #define RECORDED_VLA     14
+#define RECORDED_TURN    3
 
 struct recorded_packet {
     int64_t at_us; /* since the first */
