@@ -6,6 +6,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "lib/base/err.h"
 #include "sfu/core/evp_fetch.h"
@@ -18,11 +19,14 @@
 #define E_FLAG     UINT32_C(0x80000000)
 #define MAX_INDEX  (E_FLAG - 1)
 #define WINDOW     64
+#define AUTH_LEN   20
+#define CM_TAG_LEN 10
 
 struct direction {
     EVP_CIPHER_CTX *cipher;
     const void *state; /* the cipher's, for evp_fetch */
-    uint8_t salt[IV_LEN];
+    uint8_t salt[SRTP_SALT_LEN];
+    uint8_t auth[AUTH_LEN]; /* of AES-CM */
 };
 
 struct sender {
@@ -31,6 +35,7 @@ struct sender {
 };
 
 struct srtcp {
+    bool cm; /* AES-CM and HMAC-SHA1: index before the tag; else AEAD: behind it */
     struct direction in, out;
     uint32_t index; /* of the last one sent; the first has 1, as libsrtp2 has it */
     size_t n_senders, cap_senders;
@@ -42,12 +47,20 @@ static int open_direction(struct direction *d, bool encrypt, enum srtp_profile p
 {
     uint8_t key[32], salt[SRTP_SALT_LEN] = {0};
     size_t key_len = srtp_profile_key_len(profile);
-    const EVP_CIPHER *aes = key_len == 32 ? EVP_aes_256_gcm() : EVP_aes_128_gcm();
-    memcpy(salt, master_salt, IV_LEN);
+    bool cm = profile == SRTP_AES128_CM_SHA1_80;
+    const EVP_CIPHER *aes = cm              ? EVP_aes_128_ctr()
+                            : key_len == 32 ? EVP_aes_256_gcm()
+                                            : EVP_aes_128_gcm();
+    memcpy(salt, master_salt, srtp_profile_salt_len(profile));
     d->cipher = EVP_CIPHER_CTX_new();
     int err = d->cipher ? OK : ERR_NOMEM;
     err = err ? err : srtp_derive(key, key_len, SRTCP_LABEL_ENCRYPTION, master_key, key_len, salt);
-    err = err ? err : srtp_derive(d->salt, IV_LEN, SRTCP_LABEL_SALT, master_key, key_len, salt);
+    err = err ? err
+              : srtp_derive(d->salt, srtp_profile_salt_len(profile), SRTCP_LABEL_SALT, master_key,
+                            key_len, salt);
+    if (!err && cm) {
+        err = srtp_derive(d->auth, AUTH_LEN, SRTCP_LABEL_AUTHENTICATION, master_key, key_len, salt);
+    }
     if (!err && EVP_CipherInit_ex(d->cipher, aes, NULL, key, NULL, encrypt) != 1) {
         err = ERR_IO;
     }
@@ -60,13 +73,14 @@ static int open_direction(struct direction *d, bool encrypt, enum srtp_profile p
 int srtcp_new(struct srtcp **out, enum srtp_profile profile, const uint8_t *local_key,
               const uint8_t *local_salt, const uint8_t *remote_key, const uint8_t *remote_salt)
 {
-    if (profile != SRTP_AEAD_AES_128_GCM && profile != SRTP_AEAD_AES_256_GCM) {
+    if (srtp_profile_key_len(profile) == 0) {
         return ERR_UNSUPPORTED;
     }
     struct srtcp *s = calloc(1, sizeof *s);
     if (!s) {
         return ERR_NOMEM;
     }
+    s->cm = profile == SRTP_AES128_CM_SHA1_80;
     int err = open_direction(&s->out, true, profile, local_key, local_salt);
     err = err ? err : open_direction(&s->in, false, profile, remote_key, remote_salt);
     if (err) {
@@ -136,6 +150,57 @@ static bool crypt_rest(struct direction *d, uint8_t *data, size_t len)
     return len == 0 || EVP_CipherUpdate(d->cipher, data, &n, data, (int)len) == 1;
 }
 
+/* ---- AES-CM and HMAC-SHA1 (RFC 3711 sections 3.4, 4.1.1 and 4.2) ---- */
+
+/* What isn't clear, by the key stream from (salt * 2^16) XOR (SSRC * 2^64) XOR (index * 2^16). */
+static bool crypt_cm(struct direction *d, uint8_t *data, size_t len, uint32_t index)
+{
+    uint8_t iv[16] = {0}, number[INDEX_LEN];
+    memcpy(iv, d->salt, SRTP_SALT_LEN);
+    put_u32(number, index);
+    for (size_t i = 0; i < INDEX_LEN; i++) {
+        iv[4 + i] ^= data[4 + i];
+        iv[10 + i] ^= number[i];
+    }
+    return EVP_CipherInit_ex(d->cipher, NULL, NULL, NULL, iv, -1) == 1 &&
+           crypt_rest(d, data + HEADER_LEN, len - HEADER_LEN);
+}
+
+static bool tag_cm(const struct direction *d, const uint8_t *data, size_t len, uint8_t *tag)
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    bool ok = HMAC(EVP_sha1(), d->auth, AUTH_LEN, data, len, digest, NULL) != NULL;
+    memcpy(tag, digest, CM_TAG_LEN);
+    return ok;
+}
+
+static int protect_cm(struct direction *d, uint8_t *data, size_t *len, uint32_t index)
+{
+    if (!crypt_cm(d, data, *len, index)) {
+        return ERR_IO;
+    }
+    put_u32(data + *len, index | E_FLAG);
+    if (!tag_cm(d, data, *len + INDEX_LEN, data + *len + INDEX_LEN)) {
+        return ERR_IO;
+    }
+    *len += INDEX_LEN + CM_TAG_LEN;
+    return OK;
+}
+
+/* As prove. */
+static int prove_cm(struct direction *d, uint8_t *data, size_t n, const uint8_t trailer[INDEX_LEN])
+{
+    uint8_t tag[CM_TAG_LEN];
+    if (!tag_cm(d, data, n + INDEX_LEN, tag) ||
+        CRYPTO_memcmp(tag, data + n + INDEX_LEN, CM_TAG_LEN) != 0) {
+        return ERR_AUTH;
+    }
+    uint32_t index = get_u32(trailer);
+    return !(index & E_FLAG) || crypt_cm(d, data, n, index & ~E_FLAG) ? OK : ERR_IO;
+}
+
+/* ---- out ---- */
+
 int srtcp_protect(struct srtcp *s, uint8_t *data, size_t *len)
 {
     uint8_t trailer[INDEX_LEN], rest[16];
@@ -147,6 +212,9 @@ int srtcp_protect(struct srtcp *s, uint8_t *data, size_t *len)
         return ERR_LIMIT;
     }
     put_u32(trailer, ++s->index | E_FLAG);
+    if (s->cm) {
+        return protect_cm(&s->out, data, len, s->index);
+    }
     if (!begin(&s->out, data, HEADER_LEN, trailer) ||
         !crypt_rest(&s->out, data + HEADER_LEN, *len - HEADER_LEN) ||
         EVP_CipherFinal_ex(s->out.cipher, rest, &n) != 1 ||
@@ -221,12 +289,13 @@ static int prove(struct direction *d, uint8_t *data, size_t n, const uint8_t tra
 
 int srtcp_unprotect(struct srtcp *s, uint8_t *data, size_t *len)
 {
-    if (*len < HEADER_LEN + SRTCP_OVERHEAD || *len > 65535) {
+    size_t overhead = s->cm ? INDEX_LEN + CM_TAG_LEN : SRTCP_OVERHEAD;
+    if (*len < HEADER_LEN + overhead || *len > 65535) {
         return ERR_INVALID;
     }
-    size_t n = *len - SRTCP_OVERHEAD;
+    size_t n = *len - overhead;
     uint8_t trailer[INDEX_LEN];
-    memcpy(trailer, data + n + TAG_LEN, INDEX_LEN);
+    memcpy(trailer, data + n + (s->cm ? 0 : TAG_LEN), INDEX_LEN);
     uint32_t ssrc = get_u32(data + 4), index = get_u32(trailer) & ~E_FLAG;
     struct sender *r = find(s, ssrc);
     if (is_replayed(r, index)) {
@@ -235,7 +304,7 @@ int srtcp_unprotect(struct srtcp *s, uint8_t *data, size_t *len)
     if (!r && s->n_senders == SRTCP_MAX_SENDERS) {
         return ERR_LIMIT;
     }
-    int err = prove(&s->in, data, n, trailer);
+    int err = s->cm ? prove_cm(&s->in, data, n, trailer) : prove(&s->in, data, n, trailer);
     if (!err && r) {
         note(r, index);
     } else if (!err) {

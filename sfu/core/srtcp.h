@@ -1,5 +1,5 @@
-/* SRTCP of the AEAD profiles over OpenSSL, both ways (RFC 7714 sections 9 to 11, RFC 3711 sections
- * 3.3.2 and 3.4): libsrtp2 as Debian builds it looks its AES keys up in tables that grow with the
+/* SRTCP over OpenSSL, both ways (RFC 7714 sections 9 to 11, RFC 3711 sections 3.3.2 and 3.4):
+ * libsrtp2 as Debian builds it looks its AES keys up in tables that grow with the
  * process' transports. One a transport; checked against libsrtp2 in tests. Not for use by several
  * threads. */
 #ifndef SOTTO_SFU_CORE_SRTCP_H
@@ -10,12 +10,12 @@
 
 #include "sfu/core/srtp_writer.h"
 
-#define SRTCP_OVERHEAD    20  /* bytes that srtcp_protect adds: tag, E flag and index */
+#define SRTCP_OVERHEAD    20  /* bytes that srtcp_protect adds at most: tag, E flag and index */
 #define SRTCP_MAX_SENDERS 128 /* SSRCs of the peer's that replay is known of */
 
 struct srtcp;
 
-/* Master keys and salts as the profile wants them. ERR_UNSUPPORTED (not an AEAD profile),
+/* Master keys and salts as the profile wants them. ERR_UNSUPPORTED (profile),
  * ERR_NOMEM, ERR_IO (OpenSSL). */
 int srtcp_new(struct srtcp **out, enum srtp_profile profile, const uint8_t *local_key,
               const uint8_t *local_salt, const uint8_t *remote_key, const uint8_t *remote_salt);

@@ -18,10 +18,10 @@
 /* A session of libsrtp's takes 17 KiB (over NSS, as Debian builds it), and who only watches never
  * sends RTP: with RTCP in our own hands it is made with the first packet. */
 struct srtp_peer {
-    srtp_t in, out;
+    srtp_t in;
     struct dtls_keys *keys; /* for `in`; NULL once made */
-    struct srtcp *rtcp;     /* of the AEAD profiles; else libsrtp's */
-    size_t n_streams;       /* SSRCs that libsrtp keeps state of; it has no bound of its own */
+    struct srtcp *rtcp;
+    size_t n_streams; /* SSRCs that libsrtp keeps state of; it has no bound of its own */
     uint32_t stream[SRTP_PEER_MAX_STREAMS];
 };
 
@@ -58,7 +58,7 @@ static int set_profile(srtp_policy_t *policy, enum dtls_srtp_profile profile)
     return ERR_UNSUPPORTED;
 }
 
-static int make_session(srtp_t *out, const struct dtls_keys *k, srtp_ssrc_type_t direction)
+static int make_session(srtp_t *out, const struct dtls_keys *k)
 {
     srtp_policy_t policy;
     uint8_t key[32 + 14];
@@ -67,11 +67,10 @@ static int make_session(srtp_t *out, const struct dtls_keys *k, srtp_ssrc_type_t
     if (err) {
         return err;
     }
-    bool in = direction == ssrc_any_inbound;
-    memcpy(key, in ? k->remote_key : k->local_key, k->key_len);
-    memcpy(key + k->key_len, in ? k->remote_salt : k->local_salt, k->salt_len);
+    memcpy(key, k->remote_key, k->key_len);
+    memcpy(key + k->key_len, k->remote_salt, k->salt_len);
     policy.key = key;
-    policy.ssrc.type = direction;
+    policy.ssrc.type = ssrc_any_inbound;
     policy.window_size = REPLAY_WINDOW;
     srtp_err_status_t status = srtp_create(out, &policy);
     OPENSSL_cleanse(key, sizeof key);
@@ -89,16 +88,9 @@ static void forget_keys(struct srtp_peer *p)
 
 static int make_in(struct srtp_peer *p)
 {
-    int err = make_session(&p->in, p->keys, ssrc_any_inbound);
+    int err = make_session(&p->in, p->keys);
     forget_keys(p);
     return err;
-}
-
-/* Both ways, and at once. */
-static int use_libsrtp(struct srtp_peer *p)
-{
-    int err = make_session(&p->out, p->keys, ssrc_any_outbound);
-    return err ? err : make_in(p);
 }
 
 int srtp_peer_new(struct srtp_peer **out, const struct dtls_keys *keys)
@@ -109,7 +101,6 @@ int srtp_peer_new(struct srtp_peer **out, const struct dtls_keys *keys)
         *p->keys = *keys;
         err = srtcp_new(&p->rtcp, (enum srtp_profile)keys->profile, keys->local_key,
                         keys->local_salt, keys->remote_key, keys->remote_salt);
-        err = err == ERR_UNSUPPORTED ? use_libsrtp(p) : err;
     }
     if (err) {
         srtp_peer_free(p);
@@ -124,9 +115,6 @@ void srtp_peer_free(struct srtp_peer *p)
     if (p) {
         if (p->in) {
             srtp_dealloc(p->in);
-        }
-        if (p->out) {
-            srtp_dealloc(p->out);
         }
         srtcp_free(p->rtcp);
         forget_keys(p);
@@ -174,13 +162,7 @@ static int open_rtp(struct srtp_peer *p, uint8_t *data, size_t *len)
 
 static int open_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len)
 {
-    if (p->rtcp) {
-        return srtcp_unprotect(p->rtcp, data, len);
-    }
-    int n = (int)*len;
-    int err = result(srtp_unprotect_rtcp(p->in, data, &n));
-    *len = err ? *len : (size_t)n;
-    return err;
+    return srtcp_unprotect(p->rtcp, data, len);
 }
 
 /* An SSRC takes its place only when its first packet proved authentic. */
@@ -215,22 +197,16 @@ int srtp_peer_unprotect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len)
 
 int srtp_peer_protect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len)
 {
-    if (p->rtcp) {
-        return srtcp_protect(p->rtcp, data, len);
-    }
-    int n = (int)*len;
-    int err = result(srtp_protect_rtcp(p->out, data, &n));
-    *len = err ? *len : (size_t)n;
-    return err;
+    return srtcp_protect(p->rtcp, data, len);
 }
 
 void srtp_peer_prefetch(const struct srtp_peer *p, enum srtp_peer_step step)
 {
     if (step == SRTP_PEER_FAR) {
         __builtin_prefetch(p);
-    } else if (p->rtcp && step == SRTP_PEER_NEAR) {
+    } else if (step == SRTP_PEER_NEAR) {
         srtcp_prefetch_far(p->rtcp);
-    } else if (p->rtcp) {
+    } else {
         srtcp_prefetch_near(p->rtcp);
     }
 }

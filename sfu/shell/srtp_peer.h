@@ -1,5 +1,5 @@
-/* What comes into one transport, and the SRTCP that goes out: libsrtp2's (replay window, rollover),
- * but for the SRTCP of the AEAD profiles (sfu/core/srtcp.h). Outgoing RTP is
+/* What comes into one transport, and the SRTCP that goes out. RTP that comes in is libsrtp2's
+ * (replay window, rollover), SRTCP is sfu/core/srtcp.h's, and RTP that goes out
  * sfu/core/srtp_writer.h's. */
 #ifndef SOTTO_SFU_SRTP_PEER_H
 #define SOTTO_SFU_SRTP_PEER_H
