@@ -141,6 +141,7 @@ function Stage({ call, name }: { call: Call; name: string }) {
         name={me.displayName}
         seed={me.username}
         span={spans[shown.length] ?? 2}
+        alone={!portrait && shown.length > 1 && spans[shown.length] === 6}
         unseen={people.length - shown.length}
       />
     </div>

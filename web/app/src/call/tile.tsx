@@ -71,17 +71,19 @@ export function RemoteTile({ call, person, span, low, full }: {
   );
 }
 
-export function OwnTile({ call, name, seed, span, unseen = 0 }: {
+export function OwnTile({ call, name, seed, span, alone = false, unseen = 0 }: {
   call: Call;
   /** How many people have no tile of their own. */
   unseen?: number;
   name: string;
   seed: string;
   span: number;
+  /** In the last row of a wide screen: in the middle of it, not larger than everybody else. */
+  alone?: boolean;
 }) {
   watchCalls();
   return (
-    <figure class="tile tile-low" style={{ gridColumn: `span ${span}` }} data-testid="own-tile">
+    <figure class="tile tile-low" style={{ gridColumn: alone ? "3 / span 2" : `span ${span}` }} data-testid="own-tile">
       {call.videoOn ? (
         <Video stream={call.localStream} testId="local-video" label={t().you} mirrored />
       ) : (
