@@ -3,12 +3,12 @@ import { until } from './stack.mjs';
 
 /** What is estimated of the link, what was sent so far, and whether that held the picture back. In the page. */
 async function read() {
-    const of = {};
-    for (const report of (await window.peer.publisher.getStats()).values()) {
-        if (report.type === 'candidate-pair' && report.nominated) Object.assign(of, { estimate: report.availableOutgoingBitrate, bytes: report.bytesSent, at: report.timestamp });
-        if (report.type === 'outbound-rtp' && report.kind === 'video') of.limited = report.qualityLimitationReason;
-    }
-    return of;
+    const stats = await window.peer.publisher.getStats();
+    const reports = [...stats.values()];
+    // The pair in use: several are nominated where the server has several addresses, and all but one carry nothing.
+    const pair = stats.get(reports.find((r) => r.type === 'transport').selectedCandidatePairId);
+    const video = reports.find((r) => r.type === 'outbound-rtp' && r.kind === 'video');
+    return { estimate: pair.availableOutgoingBitrate, bytes: pair.bytesSent, at: pair.timestamp, limited: video.qualityLimitationReason };
 }
 
 /**

@@ -86,7 +86,6 @@ function pageCode() {
                 };
             }
             if (report.type === 'remote-inbound-rtp') (result.remote ??= []).push({ kind: report.kind, lost: report.packetsLost, rtt: report.roundTripTime });
-            if (report.type === 'candidate-pair' && report.nominated) result.bandwidth = report.availableOutgoingBitrate;
         }
         return result;
     };
