@@ -6,6 +6,17 @@ const QUEUE_MS = 300; // of the bottleneck; what finds it longer is lost
 /** Encrypted media, by its first two bytes (RFC 7983, RFC 5761): what may be lost. */
 const isRtp = (m) => m[0] >= 128 && m[0] <= 191 && !(m[1] >= 192 && m[1] <= 223);
 
+/** The transport-wide number in the one-byte header extension `id` (RFC 8285 section 4.2), which is never encrypted; null: has none. */
+export function transportNumber(m, id) {
+    let at = 12 + 4 * (m[0] & 15);
+    if (!(m[0] & 16) || m.readUInt16BE(at) !== 0xbede) return null;
+    const end = at + 4 + 4 * m.readUInt16BE(at + 2);
+    for (at += 4; at < end; at += m[at] === 0 ? 1 : 2 + (m[at] & 15)) {
+        if (m[at] >> 4 === id) return m.readUInt16BE(at + 1);
+    }
+    return null;
+}
+
 export class LossyRelay {
     #front = createSocket('udp4');
     #backs = new Map();
@@ -16,6 +27,8 @@ export class LossyRelay {
     /** Packets that found the bottleneck's queue full. */
     dropped = 0;
     #freeAt = 0;
+    /** Called with each RTP packet on its way to the client, and how long it takes, in ms; null: it is lost. */
+    onMedia = () => {};
 
     /**
      * `up` and `down` are shares of the RTP packets that are lost; `seed` makes it the same each time. `downBps`: the bottleneck on
@@ -50,16 +63,18 @@ export class LossyRelay {
         else setTimeout(send, ms);
     }
 
-    /** Through the bottleneck, in order. */
+    /** Through the bottleneck, in order. Returns how long that takes in ms; null: it found the queue full. */
     #squeeze(message, send) {
         const now = performance.now();
         const wait = Math.max(0, this.#freeAt - now);
         if (this.downBps && wait > QUEUE_MS) {
             this.dropped++;
-            return;
+            return null;
         }
         this.#freeAt = now + wait + (this.downBps ? (message.length * 8000) / this.downBps : 0);
-        this.#later(this.#freeAt - now + this.delayMs, send);
+        const ms = this.#freeAt - now + this.delayMs;
+        this.#later(ms, send);
+        return ms;
     }
 
     async #fromClient(message, from) {
@@ -73,8 +88,9 @@ export class LossyRelay {
         const back = createSocket('udp4');
         await bind(back);
         back.on('message', (message) => {
-            if (this.#loses(message, this.down)) return;
-            this.#squeeze(message, () => this.#closed || this.#front.send(message, client.port, client.address));
+            const send = () => this.#closed || this.#front.send(message, client.port, client.address);
+            const ms = this.#loses(message, this.down) ? null : this.#squeeze(message, send);
+            if (isRtp(message)) this.onMedia(message, ms);
         });
         return back;
     }
