@@ -31,7 +31,8 @@ struct dtls_context {
 struct dtls {
     SSL *ssl;                 /* NULL once settled, and then */
     struct dtls_after *after; /* does all there is left to do */
-    struct dtls_flight *sent; /* since the peer's last datagram: in the end, our last flight */
+    struct dtls_flight *sent; /* of the handshake, since the peer's last datagram; in the end, our
+                                 last flight. NULL once settled */
     bool keep;                /* what is written is kept there and not sent */
     enum dtls_state state;
     bool client;
@@ -63,7 +64,7 @@ static int bio_write(BIO *b, const char *data, int len)
 {
     struct dtls *d = BIO_get_data(b);
     BIO_clear_retry_flags(b);
-    if (len > 0 && d->sent) {
+    if (len > 0 && d->sent && (d->state == DTLS_HANDSHAKE || d->keep)) {
         dtls_flight_add(d->sent, (const uint8_t *)data, (size_t)len);
     }
     if (len > 0 && !d->keep) {
@@ -151,8 +152,12 @@ static int context_setup(struct dtls_context *c)
     if (!cert || !c->method || !c->ssl) {
         goto out;
     }
+    /* Our order of suites counts: the first is the one of which little is kept (dtls_after.h).
+     * Encrypt-then-MAC (RFC 7366) is for CBC only, and with it OpenSSL 3.0 takes any record that is
+     * too short for a fault of the peer's and ends the association, whoever sent it. */
     SSL_CTX_set_options(c->ssl, SSL_OP_NO_QUERY_MTU | SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
-                                    SSL_OP_NO_COMPRESSION);
+                                    SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                    SSL_OP_NO_ENCRYPT_THEN_MAC);
     SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_later);
     SSL_CTX_set_read_ahead(c->ssl, 1);
@@ -273,7 +278,9 @@ static void read_on(struct dtls *d)
     uint8_t sink[256];
     while (SSL_read(d->ssl, sink, sizeof sink) > 0) {
     }
-    (void)SSL_free_buffers(d->ssl); /* 33 KiB, which it gets anew when it wants them */
+    if (!d->sent) {
+        (void)SSL_free_buffers(d->ssl); /* 33 KiB; a read makes them anew, a write doesn't */
+    }
     if (SSL_get_shutdown(d->ssl) & SSL_RECEIVED_SHUTDOWN) {
         d->state = DTLS_CLOSED;
     }
@@ -434,15 +441,24 @@ int dtls_export_keys(struct dtls *d, struct dtls_keys *out)
     return OK;
 }
 
+/* OpenSSL's reads make the record buffers anew that SSL_free_buffers took, its writes go to NULL
+ * without them: so they are made before. */
+static void write_close_notify(SSL *ssl)
+{
+    ERR_clear_error();
+    if (SSL_alloc_buffers(ssl) == 1) {
+        (void)SSL_shutdown(ssl);
+    }
+}
+
 /* Our close_notify is the next record that this association would write; none comes before it, as a
  * last flight is repeated as it was. So it is made now, and said when the time comes. */
 static void take_farewell(struct dtls *d, struct dtls_flight *out)
 {
     struct dtls_flight *sent = d->sent;
-    ERR_clear_error();
     d->sent = out;
     d->keep = true;
-    (void)SSL_shutdown(d->ssl);
+    write_close_notify(d->ssl);
     d->keep = false;
     d->sent = sent;
 }
@@ -477,11 +493,8 @@ static void say_farewell(struct dtls *d)
     if (d->after) {
         size_t n = dtls_after_farewell(d->after, &data);
         d->send(d->arg, data, n);
-        return;
-    }
-    ERR_clear_error();
-    if (SSL_alloc_buffers(d->ssl) == 1) {
-        (void)SSL_shutdown(d->ssl);
+    } else {
+        write_close_notify(d->ssl);
     }
 }
 

@@ -34,6 +34,7 @@
 
 struct dtls_after {
     uint8_t key[KEY_LEN], iv[FIXED_IV]; /* what the peer writes with */
+    unsigned repeats;                   /* of the flight, so far */
     size_t n_parts;
     size_t part[DTLS_AFTER_PARTS];
     size_t farewell_len;
@@ -174,7 +175,8 @@ static int decrypt(const struct dtls_after *a, uint8_t *out, const uint8_t *reco
 }
 
 /* One record of epoch 1. A Finished that comes again, as it was or numbered anew, is the sign that
- * ours was lost; a record played back by somebody else gets the peer no more than our flight. */
+ * ours was lost; a record played back by somebody else gets the peer no more than our flight, a few
+ * times. */
 static enum dtls_after_event look(const struct dtls_after *a, const uint8_t *record, size_t len)
 {
     uint8_t plain[MOST_PLAIN];
@@ -191,19 +193,34 @@ static enum dtls_after_event look(const struct dtls_after *a, const uint8_t *rec
     return n > 0 && plain[0] == MESSAGE_FINISHED ? DTLS_AFTER_REPEAT : DTLS_AFTER_NOTHING;
 }
 
-enum dtls_after_event dtls_after_input(const struct dtls_after *a, const uint8_t *data, size_t len)
+/* What the authentic records of a datagram say: the end, if one of them is it. */
+static enum dtls_after_event look_at_all(const struct dtls_after *a, const uint8_t *data,
+                                         size_t len)
 {
     enum dtls_after_event event = DTLS_AFTER_NOTHING;
+    int looked = 0;
     while (len > HEADER_LEN && event != DTLS_AFTER_CLOSED) {
         size_t n = get_u16(data + LENGTH_AT);
-        if (n > len - HEADER_LEN) {
+        if (n > len - HEADER_LEN || looked == DTLS_AFTER_RECORDS) {
             break;
         }
-        enum dtls_after_event one =
-            get_u16(data + EPOCH_AT) == 1 ? look(a, data, n) : DTLS_AFTER_NOTHING;
-        event = one == DTLS_AFTER_NOTHING ? event : one;
+        if (get_u16(data + EPOCH_AT) == 1) {
+            enum dtls_after_event one = look(a, data, n);
+            event = one == DTLS_AFTER_NOTHING ? event : one;
+            looked++;
+        }
         data += HEADER_LEN + n;
         len -= HEADER_LEN + n;
+    }
+    return event;
+}
+
+enum dtls_after_event dtls_after_input(struct dtls_after *a, const uint8_t *data, size_t len)
+{
+    enum dtls_after_event event = look_at_all(a, data, len);
+    if (event == DTLS_AFTER_REPEAT && a->repeats++ >= DTLS_AFTER_REPEATS) {
+        a->repeats = DTLS_AFTER_REPEATS;
+        return DTLS_AFTER_NOTHING;
     }
     return event;
 }
