@@ -61,6 +61,7 @@ static struct metric table[SFU_METRICS] = {
     [SFU_REFUSED_REQUESTS] = COUNTER(REFUSED, "what=\"request\"", REFUSEDHLP),
     [SFU_REFUSED_STUN] = COUNTER(REFUSED, "what=\"stun_rate\"", REFUSEDHLP),
     [SFU_REFUSED_LARGER] = COUNTER(REFUSED, "what=\"stun_larger\"", REFUSEDHLP),
+    [SFU_REFUSED_ADDRESS] = COUNTER(REFUSED, "what=\"stun_address\"", REFUSEDHLP),
     [SFU_EVICTED_PREFIXES] = COUNTER("sotto_sfu_forgotten_prefixes_total", NULL,
                                      "Networks whose rate was forgotten for others' sake"),
     [SFU_SHED] = GAUGE("sotto_sfu_shed_sixteenths",

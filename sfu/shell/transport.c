@@ -82,6 +82,10 @@ static void address_remove(struct transport_table *table, struct peer_address *a
     if (t->selected == a) {
         t->selected = NULL;
     }
+    if (t->answers == a) {
+        t->answers = NULL;
+        t->answers_moved = true;
+    }
 }
 
 /* An unused place, or that of the address longest without a check (never the selected one). */
@@ -124,6 +128,36 @@ static void address_part(struct transport_table *table, struct peer_address *a)
         tcp_conn_set_user(a->tcp, NULL);
     }
     address_remove(table, a);
+}
+
+void transport_note_flight(struct transport *t)
+{
+    if (!t->connected) {
+        t->answers_moved |= t->answers && t->answers != t->selected;
+        t->answers = t->selected;
+    }
+}
+
+/* Whose address nobody else may have. */
+static bool is_held(const struct peer_address *a, int64_t now_us)
+{
+    const struct transport *t = a->transport;
+    return t->connected && !t->lost && t->selected == a && t->answers == a && !t->answers_moved &&
+           now_us - t->heard_us < TRANSPORT_HELD_US;
+}
+
+/* Nobody forges the source of a TCP connection, and one may take from oneself. */
+bool transport_may_have(const struct transport_table *table, const struct ice_credentials *c,
+                        const struct peer_path *path, int64_t now_us)
+{
+    const struct transport *t = c->transport;
+    const struct peer_address *a = path->tcp ? NULL : transport_by_address(table, path->addr);
+    if (!a || a->transport == t) {
+        return true;
+    }
+    const struct transport *other = a->transport;
+    bool same = other->number == t->number && id_equal(&other->room, &t->room);
+    return same || !is_held(a, now_us);
 }
 
 void transport_checked(struct transport_table *table, struct ice_credentials *c,

@@ -27,7 +27,9 @@
 /* Where the selected address had no check for so long, any other that has one takes its place: a
  * client that nominated once and whose NAT gave it another port goes on checking each 5 s, without
  * nominating again (RFC 7675 section 5.1). */
-#define TRANSPORT_STALE_US  7000000
+#define TRANSPORT_STALE_US 7000000
+/* A connected peer that was heard so lately keeps its address against the checks of others. */
+#define TRANSPORT_HELD_US   2000000
 #define TRANSPORT_UFRAG_LEN 8
 #define TRANSPORT_PWD_LEN   32
 #define TRANSPORT_ICE_EPOCHS                                                                       \
@@ -91,13 +93,16 @@ struct transport {
     uint64_t session_id, session_version;
 
     struct ice_credentials credentials[TRANSPORT_ICE_EPOCHS];
-    unsigned epoch;          /* credentials[epoch % 2] are the current ones */
-    unsigned selected_epoch; /* in which `selected` was nominated */
+    unsigned epoch;               /* credentials[epoch % 2] are the current ones */
+    unsigned selected_epoch;      /* in which `selected` was nominated */
+    struct peer_address *answers; /* where the flights of our handshake went, */
+    bool answers_moved;           /* unless they went to several */
     struct peer_address address[TRANSPORT_ADDRESSES];
     int64_t created_us;
-    struct due_entry due; /* when worker_check_peers is to look at it */
-    bool handshaking;     /* held as one of ADMISSION_HANDSHAKES */
-    uint64_t held_tracks; /* of ADMISSION_TRACKS */
+    struct due_entry due;      /* when worker_check_peers is to look at it, */
+    struct due_entry rate_due; /* and worker_rates */
+    bool handshaking;          /* held as one of ADMISSION_HANDSHAKES */
+    uint64_t held_tracks;      /* of ADMISSION_TRACKS */
 
     bool has_remote;
     struct sdp_remote remote;
@@ -124,10 +129,19 @@ void transport_free(struct transport_table *table, struct transport *t);
 const struct ice_credentials *transport_local(const struct transport *t);
 /* New credentials for an ICE restart; those before stay good until the next one. */
 void transport_restart(struct transport_table *table, struct transport *t);
+/* Whether a verified check under these credentials may have the path. Not one whose address another
+ * participant speaks by: one who is connected, was heard there a moment ago, and has shown in his
+ * handshake that he reads what is sent there. A check shows nothing of the kind, and whoever is in
+ * the room can make one and forge its source: he would cut others' media, or, if it were enough to
+ * have come first, keep them out. Once nobody is heard there, the next check gets the address. */
+bool transport_may_have(const struct transport_table *table, const struct ice_credentials *c,
+                        const struct peer_path *path, int64_t now_us);
+/* A flight of the handshake leaves for the selected address. */
+void transport_note_flight(struct transport *t);
 /* A check that came by this path under these credentials of t's was verified: the address belongs
  * to t from now on, and the pair is how we send when it was nominated or nothing was before. After
  * an ICE restart the former credentials nominate only until the new ones have (RFC 8445 section 9).
- * An address that another transport had is this one's now. */
+ * An address that another transport had is this one's now: see transport_may_have. */
 void transport_checked(struct transport_table *table, struct ice_credentials *c,
                        const struct peer_path *path, bool nominated, int64_t now_us);
 /* The verified address that a packet came from, or NULL. */

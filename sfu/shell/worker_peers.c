@@ -92,6 +92,7 @@ static void send_dtls(void *arg, const uint8_t *data, size_t len)
     struct transport *t = arg;
     struct worker *w = t->worker;
     if (t->selected && len <= WORKER_DATAGRAM) {
+        transport_note_flight(t);
         memcpy(worker_out_begin(w), data, len);
         worker_out_to_peer(w, len, t->selected);
     }
@@ -105,11 +106,11 @@ static void progress(struct worker *w, struct transport *t)
     }
     if (state == DTLS_READY && !t->connected) {
         if (!transport_take_keys(t)) {
-            sfu_count(SFU_DTLS_FAILURES, 1);
+            worker_count(w, SFU_DTLS_FAILURES, 1);
             lose(w, t);
             return;
         }
-        sfu_count(SFU_DTLS_HANDSHAKES, 1);
+        worker_count(w, SFU_DTLS_HANDSHAKES, 1);
         LOG_I("transport_up", "room=%s participant=%u which=%s", t->room.s, t->number,
               which_name(t->which));
         worker_tell(w, control_make_transport(true, t->room.s, t->number, t->which));
@@ -119,7 +120,7 @@ static void progress(struct worker *w, struct transport *t)
             router_subscriber_ready(w->router, t->subscriber, w->now_us);
         }
     } else if (state == DTLS_FAILED || state == DTLS_CLOSED) {
-        sfu_count(SFU_DTLS_FAILURES, state == DTLS_FAILED);
+        worker_count(w, SFU_DTLS_FAILURES, state == DTLS_FAILED);
         lose(w, t);
     }
 }
@@ -188,7 +189,7 @@ static void answer_check(struct worker *w, const struct ice_credentials *c, int 
                               (const struct sockaddr *)&plain, plain_len);
     }
     if (n > 0 && (size_t)n > len) { /* whoever the sender is: nobody's answers amplify */
-        sfu_count(SFU_REFUSED_LARGER, 1);
+        worker_count(w, SFU_REFUSED_LARGER, 1);
     } else if (n > 0) {
         worker_out_commit(w, (size_t)n, path);
     }
@@ -201,9 +202,9 @@ static struct ice_credentials *claimed(struct worker *w, const uint8_t *data, si
     int err = ice_check_username(local, remote, data, len);
     struct ice_credentials *c = err ? NULL : transport_by_ufrag(w->table, local);
     if (err) {
-        sfu_count(SFU_STUN_MALFORMED, 1);
+        worker_count(w, SFU_STUN_MALFORMED, 1);
     } else if (!c) {
-        sfu_count(SFU_STUN_AUTH_FAILURES, 1);
+        worker_count(w, SFU_STUN_AUTH_FAILURES, 1);
     }
     return c;
 }
@@ -216,6 +217,24 @@ static bool is_welcome(struct worker *w, const struct transport *t, const struct
     return (a && a->transport == t) || worker_stranger(w, path->addr, len);
 }
 
+/* OK, or ERR_UNSUPPORTED where the check is genuine but wants what we don't know; the others want
+ * no answer, not even he who wants an address of somebody else's: it would tell that media will
+ * come. */
+static int judge(struct worker *w, struct ice_check *check, const struct ice_credentials *c,
+                 const struct peer_path *path, const uint8_t *data, size_t len)
+{
+    int verdict = ice_check_verify(check, data, len, c->ufrag, c->pwd);
+    if (verdict != OK && verdict != ERR_UNSUPPORTED) {
+        worker_count(w, verdict == ERR_AUTH ? SFU_STUN_AUTH_FAILURES : SFU_STUN_MALFORMED, 1);
+    } else if (!transport_may_have(w->table, c, path, w->now_us)) {
+        worker_count(w, SFU_REFUSED_ADDRESS, 1);
+        verdict = ERR_CONFLICT;
+    } else {
+        worker_count(w, SFU_STUN_REQUESTS, 1);
+    }
+    return verdict;
+}
+
 void worker_stun(struct worker *w, const struct peer_path *path, const uint8_t *data, size_t len)
 {
     if (!stun_is_request(data, len)) {
@@ -226,13 +245,10 @@ void worker_stun(struct worker *w, const struct peer_path *path, const uint8_t *
         return;
     }
     struct ice_check check;
-    int verdict = ice_check_verify(&check, data, len, c->ufrag, c->pwd);
-    if (verdict != OK && verdict != ERR_UNSUPPORTED) {
-        sfu_count(verdict == ERR_AUTH ? SFU_STUN_AUTH_FAILURES : SFU_STUN_MALFORMED, 1);
-        return;
+    int verdict = judge(w, &check, c, path, data, len);
+    if (verdict == OK || verdict == ERR_UNSUPPORTED) {
+        answer_check(w, c, verdict, path, data, len);
     }
-    sfu_count(SFU_STUN_REQUESTS, 1);
-    answer_check(w, c, verdict, path, data, len);
     if (verdict == OK) {
         transport_checked(w->table, c, path, check.use_candidate, w->now_us);
         worker_peer_ready(w, c->transport);
@@ -275,7 +291,7 @@ static void check_peer(struct worker *w, struct transport *t)
     bool silent = w->now_us - t->heard_us > TRANSPORT_SILENT_US;
     bool stuck = !t->connected && w->now_us - t->created_us > w->o.connect_us;
     if (!t->lost && (silent || stuck)) {
-        sfu_count(silent ? SFU_CONSENT_EXPIRED : SFU_DTLS_FAILURES, 1);
+        worker_count(w, silent ? SFU_CONSENT_EXPIRED : SFU_DTLS_FAILURES, 1);
         lose(w, t);
     }
     worker_report(w, t);

@@ -155,6 +155,113 @@ static void test_our_address_of_the_pair(void **state)
     transport_table_free(table);
 }
 
+/* ---- whose address it is ---- */
+
+#define SECOND INT64_C(1000000)
+
+static bool may_have(const struct transport_table *table, const struct transport *t, uint16_t port,
+                     int64_t now_us)
+{
+    struct sockaddr_in6 a = address(port);
+    struct peer_path path = {.addr = &a, .local = &in6addr_any};
+    return transport_may_have(table, transport_local(t), &path, now_us);
+}
+
+/* A handshake whose flights go where it sends. */
+static struct transport *connected(struct transport_table *table, uint32_t number, uint16_t port,
+                                   int64_t now_us)
+{
+    struct transport *t = transport_new(table, CONTROL_WHICH_PUBLISH, &room, number, now_us);
+    check(table, t, port, true, now_us);
+    transport_note_flight(t);
+    transport_note_flight(t);
+    t->connected = true;
+    return t;
+}
+
+static void test_who_is_heard_keeps_his_address(void **state)
+{
+    (void)state;
+    struct transport_table *table = transport_table_new();
+    struct transport *victim = connected(table, 1, 1000, 10 * SECOND);
+    struct transport *thief = connected(table, 2, 2000, 10 * SECOND);
+    for (int64_t now = 10 * SECOND; now < 40 * SECOND; now += SECOND) {
+        victim->heard_us = now;
+        assert_false(may_have(table, thief, 1000, now));
+        assert_false(may_have(table, thief, 1000, now + TRANSPORT_HELD_US - 1));
+        assert_true(may_have(table, victim, 1000, now));
+        assert_true(may_have(table, thief, 2000, now));
+        assert_true(may_have(table, thief, 3000, now)); /* nobody's */
+    }
+    transport_free(table, victim);
+    transport_free(table, thief);
+    transport_table_free(table);
+}
+
+/* A NAT gives a port to another, a client comes again from the same one: nobody waits for long. */
+static void test_an_address_that_fell_silent_is_free(void **state)
+{
+    (void)state;
+    struct transport_table *table = transport_table_new();
+    struct transport *former = connected(table, 1, 1000, 10 * SECOND);
+    struct transport *next = transport_new(table, CONTROL_WHICH_PUBLISH, &room, 2, 10 * SECOND);
+    int64_t now = 10 * SECOND + TRANSPORT_HELD_US;
+    assert_false(may_have(table, next, 1000, now - 1));
+    assert_true(may_have(table, next, 1000, now));
+    former->heard_us = now;
+    assert_false(may_have(table, next, 1000, now));
+    former->lost = true; /* he leaves */
+    assert_true(may_have(table, next, 1000, now));
+    former->lost = false;
+    check(table, former, 1001, true, now); /* he has moved */
+    assert_true(may_have(table, next, 1000, now));
+    transport_free(table, former);
+    transport_free(table, next);
+    transport_table_free(table);
+}
+
+static void test_nobody_robs_himself(void **state)
+{
+    (void)state;
+    static const struct id another = {"01890a5d-ac96-774b-bcce-b302099a8058"};
+    struct transport_table *table = transport_table_new();
+    struct transport *t = connected(table, 1, 1000, SECOND);
+    struct transport *again = transport_new(table, CONTROL_WHICH_SUBSCRIBE, &room, 1, SECOND);
+    struct transport *other = transport_new(table, CONTROL_WHICH_SUBSCRIBE, &another, 1, SECOND);
+    assert_true(may_have(table, again, 1000, SECOND));
+    assert_false(may_have(table, other, 1000, SECOND)); /* numbers are a room's */
+    transport_restart(table, t);
+    assert_true(may_have(table, t, 1000, SECOND));
+    transport_free(table, t);
+    transport_free(table, again);
+    transport_free(table, other);
+    transport_table_free(table);
+}
+
+/* Who says that an address is his, without ever reading what is sent there, keeps nobody out. */
+static void test_an_address_is_not_reserved_by_checks(void **state)
+{
+    (void)state;
+    struct transport_table *table = transport_table_new();
+    struct transport *early = connected(table, 1, 1000, SECOND);
+    struct transport *victim = transport_new(table, CONTROL_WHICH_PUBLISH, &room, 2, SECOND);
+    check(table, early, 2000, true, SECOND); /* forged; his handshake went to 1000 */
+    early->heard_us = 2 * SECOND;
+    assert_true(may_have(table, victim, 2000, 2 * SECOND));
+
+    struct transport *other = transport_new(table, CONTROL_WHICH_PUBLISH, &room, 3, SECOND);
+    check(table, other, 1001, true, SECOND);
+    transport_note_flight(other);
+    check(table, other, 2001, true, SECOND); /* before the last flight */
+    transport_note_flight(other);
+    other->connected = true;
+    assert_true(may_have(table, victim, 2001, SECOND));
+    transport_free(table, early);
+    transport_free(table, other);
+    transport_free(table, victim);
+    transport_table_free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +270,10 @@ int main(void)
         cmocka_unit_test(test_addresses_are_bounded),
         cmocka_unit_test(test_an_address_changes_hands),
         cmocka_unit_test(test_restart_keeps_the_former_credentials),
+        cmocka_unit_test(test_who_is_heard_keeps_his_address),
+        cmocka_unit_test(test_an_address_that_fell_silent_is_free),
+        cmocka_unit_test(test_nobody_robs_himself),
+        cmocka_unit_test(test_an_address_is_not_reserved_by_checks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -346,6 +346,23 @@ static void test_addresses_without_end(void **state)
     storm(bad_addresses, SFU_METRICS);
 }
 
+/* Checks of his own from the address of another: he can forge its source. */
+static void bad_origin(struct scene *s, int i)
+{
+    uint8_t transaction[12];
+    struct peer p = i % 2 ? s->talks : s->listens;
+    p.fd = s->ann.fd;
+    peer_ask(&p, "abcd", true, transaction);
+}
+
+static void test_nobody_takes_anothers_address(void **state)
+{
+    (void)state;
+    int64_t before = sfu_metric_value(SFU_REFUSED_ADDRESS);
+    storm(bad_origin, SFU_METRICS);
+    await_metric(SFU_REFUSED_ADDRESS, before + ROUNDS); /* of strangers not all are looked at */
+}
+
 /* No answer is longer than its question, whatever the name and the family. */
 static void test_no_answer_is_larger(void **state)
 {
@@ -386,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_reports_that_cannot_be),
         cmocka_unit_test(test_fragments_that_never_end),
         cmocka_unit_test(test_addresses_without_end),
+        cmocka_unit_test(test_nobody_takes_anothers_address),
         cmocka_unit_test(test_no_answer_is_larger),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

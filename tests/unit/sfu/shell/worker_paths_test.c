@@ -219,6 +219,36 @@ static void test_restart_while_sound_flows(void **state)
     close_scene(&s);
 }
 
+/* A client is gone without a word, and its port is another's: soon he is heard. */
+static void test_a_port_that_fell_silent_is_anothers(void **state)
+{
+    (void)state;
+    struct control_end c;
+    struct peer former, next;
+    struct control_frame f;
+    uint8_t fingerprint[DTLS_FINGERPRINT_LEN], in[2048], transaction[12];
+    bool answered = false;
+    control_open(&c);
+    connect_publisher(&c, &former, 1, &udp4);
+    offer(&c, &next, 2, &udp4, fingerprint);
+    close(next.fd);
+    next.fd = dup(former.fd);
+    int64_t end_us = clock_mono_us() + WAIT_US;
+    while (!answered && clock_mono_us() < end_us) {
+        peer_ask(&next, "abcd", true, transaction);
+        size_t len = peer_receive(&next, in, sizeof in);
+        answered = len && demux_packet(in, len) == PACKET_STUN;
+    }
+    assert_true(answered);
+    assert_true(peer_handshake(&next, fingerprint));
+    control_await(&c, CONTROL_CONNECTED, &f);
+    assert_int_equal(f.participant, 2);
+    control_free(&f);
+    peer_shut(&former);
+    peer_shut(&next);
+    control_shut(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_a_check_that_nominates_nothing),
         cmocka_unit_test(test_a_connection_that_breaks),
         cmocka_unit_test(test_restart_while_sound_flows),
+        cmocka_unit_test(test_a_port_that_fell_silent_is_anothers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
