@@ -106,11 +106,11 @@ static void progress(struct worker *w, struct transport *t)
     }
     if (state == DTLS_READY && !t->connected) {
         if (!transport_take_keys(t)) {
-            worker_count(w, SFU_DTLS_FAILURES, 1);
+            sfu_count(SFU_DTLS_FAILURES, 1);
             lose(w, t);
             return;
         }
-        worker_count(w, SFU_DTLS_HANDSHAKES, 1);
+        sfu_count(SFU_DTLS_HANDSHAKES, 1);
         LOG_I("transport_up", "room=%s participant=%u which=%s", t->room.s, t->number,
               which_name(t->which));
         worker_tell(w, control_make_transport(true, t->room.s, t->number, t->which));
@@ -120,7 +120,7 @@ static void progress(struct worker *w, struct transport *t)
             router_subscriber_ready(w->router, t->subscriber, w->now_us);
         }
     } else if (state == DTLS_FAILED || state == DTLS_CLOSED) {
-        worker_count(w, SFU_DTLS_FAILURES, state == DTLS_FAILED);
+        sfu_count(SFU_DTLS_FAILURES, state == DTLS_FAILED);
         lose(w, t);
     }
 }
@@ -291,7 +291,7 @@ static void check_peer(struct worker *w, struct transport *t)
     bool silent = w->now_us - t->heard_us > TRANSPORT_SILENT_US;
     bool stuck = !t->connected && w->now_us - t->created_us > w->o.connect_us;
     if (!t->lost && (silent || stuck)) {
-        worker_count(w, silent ? SFU_CONSENT_EXPIRED : SFU_DTLS_FAILURES, 1);
+        sfu_count(silent ? SFU_CONSENT_EXPIRED : SFU_DTLS_FAILURES, 1);
         lose(w, t);
     }
     worker_report(w, t);
