@@ -15,7 +15,6 @@
 #include "sfu/shell/observer.h"
 #include "sfu/shell/sfu_metrics.h"
 #include "sfu/shell/signald_link.h"
-#include "sfu/shell/srtp_peer.h"
 
 /* Of each worker: 28 MiB of buffers, a second of some 70 video publishers. */
 #define POOL_PACKETS 16384
@@ -246,11 +245,10 @@ static int start(struct sfud *s)
     if (!s->loop) {
         return fail("the loop", ERR_NOMEM);
     }
-    int err = srtp_peer_library_init();
-    err = err ? err : dtls_context_new(&s->dtls);
+    int err = dtls_context_new(&s->dtls);
     err = err ? err : signald_link_new(&s->link, s->loop);
     if (err) {
-        return fail("SRTP, DTLS or the link", err);
+        return fail("DTLS or the link", err);
     }
     err = start_workers(s);
     err = err ? err : start_observer(s);

@@ -40,9 +40,7 @@ int endpoint_host_new(struct endpoint_host **out, struct loop *loop)
     }
     h->in_used = ENDPOINT_BATCH; /* none is ready yet */
     find_address(h);
-    int r = srtp_peer_library_init();
-    if (r == OK)
-        r = media_opus_make(&h->opus);
+    int r = media_opus_make(&h->opus);
     if (r == OK)
         r = endpoint_timer_open(h);
     if (r != OK) {

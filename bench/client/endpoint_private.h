@@ -84,7 +84,7 @@ struct endpoint {
     struct dtls *dtls;
     int64_t dtls_due_us;
     struct srtp_gcm *gcm;   /* with AEAD profiles; else */
-    struct srtp_peer *srtp; /* libsrtp2 */
+    struct srtp_peer *srtp; /* as the server has it */
     struct srtp_writer *writer;
     size_t tag_len;
     struct {

@@ -64,7 +64,7 @@ struct floor_forward {
 
 int floor_forward_new(struct floor_forward **out, const struct floor_forward_config *c)
 {
-    if (srtp_profile_key_len(c->profile) == 0 || srtp_peer_library_init() != OK)
+    if (srtp_profile_key_len(c->profile) == 0)
         return ERR_UNSUPPORTED;
     struct floor_forward *f = calloc(1, sizeof(*f));
     if (!f)

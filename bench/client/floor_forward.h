@@ -1,6 +1,6 @@
 /* The forwarding floor: the least that any SFU must do to a packet, and nothing else. No sockets,
  * no clock. What it does, exactly:
- *  - each SRTP packet of a publisher is authenticated and decrypted once (libsrtp2, replay window);
+ *  - each SRTP packet of a publisher is authenticated and decrypted once (by srtp_reader);
  *  - the packets of one video frame (same SSRC and timestamp) are kept together until its marker
  *    or until hold_us have passed; all but the last are made equally long by RTP padding (RFC 3550
  *    section 5.1), at most FLOOR_PAD_MAX bytes each; audio is not held;
@@ -34,7 +34,7 @@ struct floor_forward_config {
     int64_t hold_us;           /* for the rest of a frame; 0: until the next poll */
 };
 
-/* ERR_NOMEM, ERR_UNSUPPORTED (profile, libsrtp2). */
+/* ERR_NOMEM, ERR_UNSUPPORTED (profile). */
 int floor_forward_new(struct floor_forward **out, const struct floor_forward_config *c);
 void floor_forward_free(struct floor_forward *f);
 

@@ -2,7 +2,7 @@
  * SRTCP: Debian's libsrtp2 takes 6 to 15 us a packet here (its AES is NSS's, which looks each key
  * up in tables that grow with the endpoints of the process), so that feedback alone would cost more
  * than all that is received. No replay window: what comes twice is for the receiver's books.
- * Checked against libsrtp2 in tests. */
+ * Checked against the server's SRTP in tests, which is checked against libsrtp2. */
 #ifndef SOTTO_BENCH_CLIENT_SRTP_GCM_H
 #define SOTTO_BENCH_CLIENT_SRTP_GCM_H
 

@@ -1,5 +1,5 @@
-/* What comes into one transport, and the SRTCP that goes out. RTP that comes in is libsrtp2's
- * (replay window, rollover), SRTCP is sfu/core/srtcp.h's, and RTP that goes out
+/* What comes into one transport, and the SRTCP that goes out. RTP that comes in is
+ * sfu/core/srtp_reader.h's, SRTCP sfu/core/srtcp.h's, and RTP that goes out
  * sfu/core/srtp_writer.h's. */
 #ifndef SOTTO_SFU_SRTP_PEER_H
 #define SOTTO_SFU_SRTP_PEER_H
@@ -14,8 +14,6 @@
 
 struct srtp_peer;
 
-/* Before the first srtp_peer; again is harmless. ERR_UNSUPPORTED. */
-int srtp_peer_library_init(void);
 /* ERR_UNSUPPORTED (profile), ERR_NOMEM. */
 int srtp_peer_new(struct srtp_peer **out, const struct dtls_keys *keys);
 void srtp_peer_free(struct srtp_peer *p);

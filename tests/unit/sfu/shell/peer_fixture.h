@@ -83,7 +83,6 @@ static inline void control_open_limited(struct control_end *c, const char *addre
                                .candidate = {{.address = "127.0.0.1"}},
                                .on_report = no_report};
     o.limits = *limits;
-    assert_int_equal(srtp_peer_library_init(), OK);
     assert_int_equal(dtls_context_new(&c->dtls), OK);
     o.dtls = c->dtls;
     c->next_id = 1;

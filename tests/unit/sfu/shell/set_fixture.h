@@ -29,7 +29,6 @@ static inline void set_open_with(struct set_end *c, const struct worker_set_opti
                                .n_candidates = 1,
                                .candidate = {{.address = "127.0.0.1"}},
                                .on_report = no_report};
-    assert_int_equal(srtp_peer_library_init(), OK);
     assert_int_equal(dtls_context_new(&c->dtls), OK);
     o.dtls = c->dtls;
     c->next_id = 1;
