@@ -27,7 +27,8 @@ static void tell_slots(struct worker *w, const struct room *room, const struct s
 {
     struct control_slot audio[SDP_MAX_AUDIO_SLOTS];
     struct control_slot video[SDP_MAX_VIDEO_SLOTS];
-    worker_look_at(w, s->user); /* there may be something to report */
+    worker_look_at(w, s->user);   /* there may be something to report, */
+    worker_rate_look(w, s->user); /* and to be decided */
     for (uint32_t i = 0; i < s->n_audio; i++) {
         describe_slot(subscriber_audio(s, i), &audio[i]);
     }

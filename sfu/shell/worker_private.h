@@ -48,6 +48,8 @@ struct worker {
     struct stats_round stats;
     struct capture_tap *tap; /* an admin's, or NULL */
     struct due_wheel due;    /* of transports */
+    struct due_wheel rates;  /* of those of subscribers, for worker_rates */
+    uint8_t rates_shed;      /* that those went by */
     bool any_lost;
     struct admission admission;
     uint8_t shed;               /* 0..ADMISSION_SHED_ALL: of the video, for allocator_input.shed */
@@ -153,8 +155,11 @@ void worker_report(struct worker *w, struct transport *t);
 
 /* ---- worker_rates.c: what subscribers may be sent ---- */
 
-/* Each 100 ms: estimates, layers and pauses of each subscriber. */
+/* Each 100 ms: estimates, layers and pauses of the subscribers whose time has come. */
 void worker_rates(struct worker *w);
+/* Something changed by which a subscriber may get other layers: he is looked at with the next 100
+ * ms. */
+void worker_rate_look(struct worker *w, struct transport *t);
 /* A subscriber's decrypted RTCP, as far as it tells of his link. False: some of it was malformed.
  */
 bool worker_rate_rtcp(struct worker *w, struct transport *t, const uint8_t *data, size_t len);
