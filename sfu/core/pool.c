@@ -68,13 +68,7 @@ struct packet *packet_alloc(struct packet_pool *p)
     return k;
 }
 
-struct packet *packet_ref(struct packet *k)
-{
-    k->refs++;
-    return k;
-}
-
-void packet_unref(struct packet *k)
+void packet_unref_last(struct packet *k)
 {
     if (!k) {
         return;
@@ -82,9 +76,7 @@ void packet_unref(struct packet *k)
     if (k->refs == 0) {
         abort(); /* given back twice */
     }
-    if (--k->refs > 0) {
-        return;
-    }
+    k->refs = 0;
     k->next = k->pool->free_list;
     k->pool->free_list = k;
     k->pool->available++;

@@ -56,10 +56,26 @@ struct packet_pool *packet_pool_new(size_t count);
 void packet_pool_free(struct packet_pool *p);
 /* A buffer with one reference, len 0, or NULL when the pool is empty (drop and count). */
 struct packet *packet_alloc(struct packet_pool *p);
-struct packet *packet_ref(struct packet *k); /* returns k */
-void packet_unref(struct packet *k);         /* NULL is fine */
 size_t packet_pool_available(const struct packet_pool *p);
 size_t packet_pool_size(const struct packet_pool *p);
+
+static inline struct packet *packet_ref(struct packet *k) /* returns k */
+{
+    k->refs++;
+    return k;
+}
+
+/* Of packet_unref: it goes home. */
+void packet_unref_last(struct packet *k);
+
+static inline void packet_unref(struct packet *k) /* NULL is fine */
+{
+    if (k && k->refs > 1) {
+        k->refs--;
+    } else {
+        packet_unref_last(k);
+    }
+}
 
 static inline uint8_t *packet_data(struct packet *k)
 {

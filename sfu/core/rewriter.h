@@ -65,13 +65,13 @@ struct rewriter {
     uint16_t out_picture, out_frame; /* newest sent */
     uint16_t in_picture;             /* newest of the newest segment's source, sent or left out */
     uint32_t out_ts;                 /* of the newest packet */
-    int64_t out_us;                  /* when it was sent */
+    struct rewriter_run left;        /* what `now` has left out until now */
+    int64_t out_us;                  /* when the newest packet was sent */
     int64_t out_highest;             /* unwrapped; low 16 bits are on the wire */
     int64_t in_highest;              /* newest number mapped or left out in the newest segment */
     uint32_t n_runs;                 /* ever begun; the ring keeps the last REWRITER_RUNS */
     uint32_t n_segments;             /* ever opened; the last REWRITER_SEGMENTS are known */
-    struct rewriter_segment now;     /* the newest, */
-    struct rewriter_run left;        /* and what it has left out until now */
+    struct rewriter_segment now;     /* the newest */
     struct rewriter_past *past;
 };
 

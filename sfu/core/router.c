@@ -8,7 +8,7 @@
     8 /* of the fullest cache's packets, one in so many goes when the pool is dry */
 
 /* Slots fetched before their turn: between two frames of a hundred viewers they leave the cache. */
-#define FETCH_AHEAD 4
+#define FETCH_AHEAD 8
 
 struct router {
     struct router_limits limits;
@@ -314,18 +314,19 @@ static size_t map_to_slots(struct router *r, struct track *t, const struct packe
                            const struct track_packet *p)
 {
     size_t n = 0;
-    bool switched = false;
+    bool switched = false, picture = t->sdp.kind == SDP_VIDEO && p->layers.new_picture;
     for (uint32_t i = 0; i < t->n_feeds && i < FETCH_AHEAD; i++) {
-        slot_prefetch(t->feeds[i]);
+        slot_prefetch(t->feeds[i], picture);
     }
     for (uint32_t i = 0; i < t->n_feeds; i++) {
         struct slot *slot = t->feeds[i];
         if (i + FETCH_AHEAD < t->n_feeds) {
-            slot_prefetch(t->feeds[i + FETCH_AHEAD]);
+            slot_prefetch(t->feeds[i + FETCH_AHEAD], picture);
         }
         if (slot_map(slot, k, p, &r->forward[n].to)) {
             switched |= r->forward[n].to.switched;
             r->forward[n++].slot = slot;
+            __builtin_prefetch(slot->user, 1); /* which is asked next */
         }
     }
     r->pending |= switched && t->sdp.kind == SDP_VIDEO;

@@ -33,8 +33,8 @@ uint16_t send_history_add(struct send_history *h, size_t bytes, uint8_t cluster,
         h->first = h->next;
     }
     h->last_us = now_us;
-    h->at_us[place(h->next)] = (uint32_t)now_us;
-    h->what[place(h->next)] = pack(bytes, cluster, SENT_FLYING);
+    h->sent[place(h->next)] =
+        (struct sent_packet){(uint32_t)now_us, pack(bytes, cluster, SENT_FLYING)};
     return (uint16_t)h->next++;
 }
 
@@ -46,16 +46,16 @@ bool send_history_take(struct send_history *h, uint16_t seq, bool received, stru
     if (n > newest || n < h->first || n <= newest - SEND_HISTORY) {
         return false;
     }
-    uint16_t *what = &h->what[place(n)];
-    enum sent_state state = *what & SENT_STATES;
+    struct sent_packet *s = &h->sent[place(n)];
+    enum sent_state state = s->what & SENT_STATES;
     if (state == SENT_ACKED || (state == SENT_LOST && !received)) {
         return false;
     }
-    out->sent_us = h->last_us - (int64_t)(uint32_t)((uint32_t)h->last_us - h->at_us[place(n)]);
-    out->bytes = *what >> BYTES_SHIFT;
-    out->cluster = *what >> CLUSTER_SHIFT & SEND_HISTORY_CLUSTER;
+    out->sent_us = h->last_us - (int64_t)(uint32_t)((uint32_t)h->last_us - s->at_us);
+    out->bytes = s->what >> BYTES_SHIFT;
+    out->cluster = s->what >> CLUSTER_SHIFT & SEND_HISTORY_CLUSTER;
     out->received = received;
     out->late = state == SENT_LOST;
-    *what = (uint16_t)((*what & ~SENT_STATES) | (received ? SENT_ACKED : SENT_LOST));
+    s->what = (uint16_t)((s->what & ~SENT_STATES) | (received ? SENT_ACKED : SENT_LOST));
     return true;
 }

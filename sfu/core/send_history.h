@@ -16,13 +16,18 @@
 
 enum sent_state { SENT_NONE, SENT_FLYING, SENT_ACKED, SENT_LOST };
 
+/* Side by side, and without a gap: both are noted of each packet, and asked for by each feedback.
+ */
+struct __attribute__((packed, aligned(2))) sent_packet {
+    uint32_t at_us; /* low 32 bits: unambiguous, since 1024 gaps of at most 2 s are under 2^32 us */
+    uint16_t what;  /* bytes, 3 bits of cluster, 2 of enum sent_state */
+};
+
 struct send_history {
-    int64_t next;                 /* unwrapped number of the next packet */
-    int64_t first;                /* nothing below is remembered: a silence ended there */
-    int64_t last_us;              /* when the newest left */
-    uint32_t at_us[SEND_HISTORY]; /* low 32 bits: unambiguous, since 1024 gaps of at most 2 s are
-                                     under 2^32 us */
-    uint16_t what[SEND_HISTORY];  /* bytes, 3 bits of cluster, 2 of enum sent_state */
+    int64_t next;    /* unwrapped number of the next packet */
+    int64_t first;   /* nothing below is remembered: a silence ended there */
+    int64_t last_us; /* when the newest left */
+    struct sent_packet sent[SEND_HISTORY];
 };
 
 /* What a feedback said for the first time about one packet. */
@@ -38,9 +43,8 @@ struct sent_news {
 static inline void send_history_prefetch(const struct send_history *h)
 {
     size_t at = (size_t)h->next & (SEND_HISTORY - 1);
-    __builtin_prefetch(&h->at_us[at], 1);
-    __builtin_prefetch(&h->at_us[(at + 7) & (SEND_HISTORY - 1)], 1);
-    __builtin_prefetch(&h->what[at], 1);
+    __builtin_prefetch(&h->sent[at], 1);
+    __builtin_prefetch(&h->sent[(at + 7) & (SEND_HISTORY - 1)], 1);
 }
 
 void send_history_init(struct send_history *h);

@@ -44,12 +44,13 @@ const char *slot_reason_name(enum slot_reason r);
 
 /* What each packet needs stands together at the top, on lines of its own: between two frames of a
  * hundred viewers all of this has left the cache, and each line costs more to fetch than what is
- * done with it (slot_prefetch). */
+ * done with it. The first line is for mapping and writing, the second for writing only, what the
+ * rewriter begins for mapping only (slot_prefetch, slot_prefetch_write). */
 struct slot {
     _Alignas(SLOT_LINE) struct subscriber *subscriber;
-    void *user;          /* the subscriber's, since the track was put in */
-    struct track *track; /* NULL: nobody */
-    uint32_t feed;       /* its place in track->feeds */
+    void *user;               /* the subscriber's, since the track was put in */
+    struct track *track;      /* NULL: nobody */
+    uint64_t packets, octets; /* sent, for sender reports */
     uint32_t ssrc;
     uint8_t kind;     /* enum sdp_kind */
     bool accepted;    /* by the answer */
@@ -62,19 +63,24 @@ struct slot {
     uint8_t mid_len;
     uint8_t playout; /* of video: the least delay that its viewer is to play it with, in 10 ms; 0:
                         what the source says */
-    uint8_t pt[CODECS], rtx_pt[CODECS]; /* by enum codec; 0: not agreed */
-    struct rtp_ext_map ext;             /* what may be written; 0: not agreed */
-    char mid[SDP_MID_LEN];
-    struct srtp_stream stream, rtx_stream; /* rollover state, for the shell's writer */
-    int64_t last_us;                       /* newest packet sent; 0: none */
-    uint64_t packets, octets;              /* sent, for sender reports */
-    uint32_t last_ts;                      /* the newest one's timestamp, */
-    uint32_t last_source;                  /* and its stream, as the rewriter knows it */
-    struct rewriter rewriter; /* its past comes with the first track, and goes with the slot */
-    struct layers layers;     /* of video; it and what follows not for each packet */
+    uint8_t pt[CODECS]; /* by enum codec; 0: not agreed */
 
-    uint32_t index; /* among the slots of its kind */
+    _Alignas(SLOT_LINE) uint8_t rtx_pt[CODECS];
+    struct rtp_ext_map ext; /* what may be written; 0: not agreed */
+    char mid[SDP_MID_LEN];
+    struct srtp_stream stream; /* rollover state, for the shell's writer */
+
+    _Alignas(SLOT_LINE) struct rewriter rewriter; /* its past comes with the first track, and goes
+                                                     with the slot */
+    int64_t last_us;                              /* newest packet sent; 0: none */
+    uint32_t last_ts;                             /* its timestamp, */
+    uint32_t last_source;                         /* and its stream, as the rewriter knows it */
+
+    struct layers layers; /* of video; it and what follows not for each packet */
+    uint32_t feed;        /* its place in track->feeds */
+    uint32_t index;       /* among the slots of its kind */
     uint32_t rtx_ssrc;
+    struct srtp_stream rtx_stream;
     uint16_t rtx_seq;
     uint8_t told_sid; /* the spatial layer that its size was told of */
     struct slot_wish wish;
@@ -94,12 +100,22 @@ void slot_end(struct slot *s);
 /* Puts the track (NULL: nobody) into the slot and takes the one before out; asks for a keyframe.
  * Out of memory the slot stays empty, and it may be tried again. */
 void slot_set_track(struct slot *s, struct track *t, int64_t now_us);
-/* It will be given a packet soon. */
-static inline void slot_prefetch(const struct slot *s)
+/* It will be given a packet soon. picture: which begins one. */
+static inline void slot_prefetch(const struct slot *s, bool picture)
 {
-    for (size_t at = 0; at < offsetof(struct slot, layers); at += SLOT_LINE) {
-        __builtin_prefetch((const char *)s + at, 1);
+    __builtin_prefetch(s, 1);
+    __builtin_prefetch(&s->rewriter, 1);
+    __builtin_prefetch((const char *)&s->rewriter + SLOT_LINE, 1);
+    if (picture) {
+        __builtin_prefetch(&s->counters.n[COUNTER_FRAMES], 1);
+        __builtin_prefetch(&s->counters.frame_us, 1);
     }
+}
+/* Its packets will be written soon. */
+static inline void slot_prefetch_write(const struct slot *s)
+{
+    __builtin_prefetch(s);
+    __builtin_prefetch(s->rtx_pt, 1);
 }
 
 /* The track's streams are others than before: begins anew with its next keyframe. */

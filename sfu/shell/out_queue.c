@@ -305,7 +305,7 @@ static void fetch_third(const struct transport *t)
     if (t->out.pace && t->out.pace->bwe) {
         __builtin_prefetch(t->out.pace->bwe, 1);
     }
-    slot_prefetch(t->out.first->slot);
+    slot_prefetch_write(t->out.first->slot);
 }
 
 static void fetch_fourth(const struct transport *t)
@@ -315,34 +315,43 @@ static void fetch_fourth(const struct transport *t)
     }
 }
 
-static const struct transport *behind(const struct transport *t)
-{
-    return t ? t->out.next : NULL;
-}
+#define AHEAD 8 /* two are served between two steps: memory is as slow as that */
 
-/* The steps of those behind t, which is served now. */
-static void fetch_ahead(const struct transport *t)
+/* Those whose steps are under way, in the order of leaving from the last on; nobody leaves the list
+ * but by being served. */
+struct ahead {
+    const struct transport *t[AHEAD];
+};
+
+/* Each moves on, and has its next step. */
+static void fetch_ahead(struct ahead *a)
 {
-    const struct transport *one = behind(t), *two = behind(one), *three = behind(two);
-    if (three && three->out.next) {
-        fetch_first(three->out.next);
+    const struct transport *next = a->t[0] ? a->t[0]->out.next : NULL;
+    memmove(a->t + 1, a->t, sizeof a->t - sizeof a->t[0]);
+    a->t[0] = next;
+    if (a->t[0]) {
+        fetch_first(a->t[0]);
     }
-    if (three) {
-        fetch_second(three);
+    if (a->t[2]) {
+        fetch_second(a->t[2]);
     }
-    if (two) {
-        fetch_third(two);
+    if (a->t[4]) {
+        fetch_third(a->t[4]);
     }
-    if (one) {
-        fetch_fourth(one);
+    if (a->t[6]) {
+        fetch_fourth(a->t[6]);
     }
 }
 
 static void send_ready(struct out_queue *q)
 {
+    struct ahead a = {.t = {q->ready}};
+    for (int i = 0; q->ready && i < AHEAD - 1; i++) {
+        fetch_ahead(&a);
+    }
     while (q->ready) {
         struct transport *t = q->ready;
-        fetch_ahead(t);
+        fetch_ahead(&a);
         DL_DELETE2(q->ready, t, out.prev, out.next);
         send_peer(q, t);
     }

@@ -19,6 +19,7 @@ struct out_draft {
     const uint8_t *header;
     uint16_t header_len; /* an OSN, or a probe's padding, included */
     uint16_t clear_len;  /* of it, what isn't encrypted */
+    bool repeats;        /* the header is that of a packet before it (slot_repeat_header) */
 };
 
 /* Of a message: when its first packet came, and how many are in it. */

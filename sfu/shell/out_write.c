@@ -75,7 +75,11 @@ static int protect(struct out_queue *q, struct transport *t, const struct out_dr
 {
     const struct out_item *i = d->item;
     struct srtp_stream *stream = i->rtx ? &i->slot->rtx_stream : &i->slot->stream;
-    memcpy(dst, d->header, d->header_len);
+    if (d->repeats) {
+        slot_repeat_header(&i->to, d->header, d->header_len, dst);
+    } else {
+        memcpy(dst, d->header, d->header_len);
+    }
     if (i->packet) {
         slot_write_payload(i->slot, i->packet, &i->to, dst + d->header_len);
     }
@@ -137,7 +141,7 @@ static int write_header(const struct out_item *i, struct out_draft *d, uint8_t *
                         : slot_write_padding(i->slot, i->padding, dst, SLOT_HEADER, &clear_len);
     if (len > 0) {
         clear_len = i->packet ? (size_t)len - (i->rtx ? SLOT_OSN : 0) : clear_len;
-        *d = (struct out_draft){i, dst, (uint16_t)len, (uint16_t)clear_len};
+        *d = (struct out_draft){i, dst, (uint16_t)len, (uint16_t)clear_len, false};
     }
     return len;
 }
@@ -150,13 +154,12 @@ static int next_header(const struct out_item *i, const struct out_draft *before,
     if (!b || b->slot != i->slot || b->rtx || i->rtx || !slot_repeats(b->packet, i->packet)) {
         return write_header(i, d, dst);
     }
-    slot_repeat_header(&i->to, before->header, before->header_len, dst);
-    *d = (struct out_draft){i, dst, before->header_len, before->clear_len};
+    *d = (struct out_draft){i, before->header, before->header_len, before->clear_len, true};
     return before->header_len;
 }
 
-/* Writes the headers of the first packets, as many as a train may have; how many. Those too large
- * are dropped. */
+/* Writes the headers of the first packets, as many as a train may have, but of those alike the
+ * first one's only; how many. Those too large are dropped. */
 static size_t draft(struct out_queue *q, struct out_item *i)
 {
     size_t n = 0, used = 0;
@@ -167,8 +170,8 @@ static size_t draft(struct out_queue *q, struct out_item *i)
             q->counts.too_large += i->packet != NULL; /* nobody misses a probe */
             continue;
         }
+        used = (size_t)(q->draft[n].header - q->headers) + (size_t)len;
         q->len[n++] = (uint16_t)((size_t)len + payload);
-        used += (size_t)len;
     }
     q->behind = i;
     return n;
