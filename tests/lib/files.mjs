@@ -1,10 +1,12 @@
 // Runs test files side by side, each by node's own runner in a process of its own, and tells what came of them and how long each took.
 //   node tests/lib/files.mjs LOG-DIR AT-ONCE FILES…
-// stdout: `SECONDS s FILE` as each ends, and `# N passed, N failed` at the end. LOG-DIR has the TAP of each file.
+// stdout: `SECONDS s FILE` as each ends; what failed, in lines that begin with `! `; `# N passed, N failed` at the end. LOG-DIR has
+// the TAP of each file.
 // Files that drive browsers or encode media keep a core busy: only one of those runs at a time, beside files that mostly wait.
 import { spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { reasonsOf } from './reasons.mjs';
 
 /** A file that takes longer hangs; the slowest needs a minute and a half on a quiet machine. */
 const LIMIT_S = 400;
@@ -56,7 +58,7 @@ async function runFile({ file, busy }) {
     clearTimeout(timer);
     await new Promise((resolve) => out.end(resolve));
     running.delete(entry);
-    return { file, seconds: Math.round((performance.now() - started) / 100) / 10, ...countsOf(log, code) };
+    return { file, log, seconds: Math.round((performance.now() - started) / 100) / 10, ...countsOf(log, code) };
 }
 
 const waiting = names.map((file) => ({ file, busy: BUSY.test(readFileSync(file, 'utf8')) }));
@@ -82,5 +84,12 @@ await new Promise((resolve) => {
     };
     fill();
 });
+/** The reasons of a file that failed; one that has no failed test in its log ended in another way: its last words. */
+function told({ file, log }) {
+    const text = readFileSync(log, 'utf8');
+    const reasons = reasonsOf(text, new URL('../../', import.meta.url).pathname);
+    return (reasons.length > 0 ? reasons : [['it ended badly', ...text.trim().split('\n').slice(-3)]]).map(([title, ...lines]) => [`${basename(file)}: ${title}`, ...lines]);
+}
+for (const line of done.filter(({ failed }) => failed > 0).flatMap(told).flat()) console.log(`! ${line}`);
 const sum = (key) => done.reduce((n, result) => n + result[key], 0);
 console.log(`# ${sum('passed')} passed, ${sum('failed')} failed`);
