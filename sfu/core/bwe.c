@@ -65,6 +65,7 @@ void bwe_init(struct bwe *b, const struct bwe_config *cfg, int64_t now_us)
     send_history_init(&b->history);
     bwe_acked_init(&b->acked);
     bwe_delay_init(&b->delay);
+    bwe_queue_init(&b->queue);
     bwe_rate_init(&b->rate, cfg->start_bps > 0 ? (double)cfg->start_bps : BWE_START_BPS, b->min_bps,
                   b->max_bps, now_us);
     bwe_loss_init(&b->loss);
@@ -179,6 +180,8 @@ static void take_status(struct bwe *b, const struct sent_news *news, int64_t arr
     b->stats.late_packets += news->late;
     bwe_acked_input(&b->acked, arrived_us, news->bytes);
     bwe_delay_input(&b->delay, news->sent_us, arrived_us);
+    bwe_queue_input(&b->queue, bwe_delay_waited_us(&b->delay, news->sent_us, arrived_us),
+                    arrived_us, news->bytes);
 }
 
 static void take_rtt(struct bwe *b, int64_t sent_us, int64_t now_us)
@@ -200,8 +203,13 @@ static void conclude(struct bwe *b, int64_t newest_sent_us, int64_t now_us)
     }
     b->unanswered_us = 0;
     watch_use(b, now_us);
-    struct bwe_rate_input in = {b->delay.usage, b->acked.bps, bwe_delay_queue_ms(&b->delay),
-                                b->application_limited};
+    struct bwe_rate_input in = {
+        .usage = b->delay.usage,
+        .acked_bps = b->acked.bps,
+        .queued_bps = bwe_queue_bps(&b->queue),
+        .queue_ms = bwe_delay_queue_ms(&b->delay),
+        .application_limited = b->application_limited,
+    };
     b->stats.overuses += in.usage == BWE_OVERUSE;
     bwe_rate_update(&b->rate, &in, now_us);
     bwe_loss_update(&b->loss, b->rate.bps, b->acked.bps, in.queue_ms);
@@ -222,6 +230,7 @@ size_t bwe_on_feedback(struct bwe *b, const struct twcc_feedback *fb, const stru
 
     if (hears_twcc(b) && now_us - b->feedback_us > SILENCE_US) {
         bwe_delay_init(&b->delay);
+        bwe_queue_init(&b->queue);
         bwe_acked_expect_change(&b->acked);
         probe_hurry(&b->probe);
     }

@@ -17,6 +17,7 @@
 #include "sfu/core/bwe_acked.h"
 #include "sfu/core/bwe_delay.h"
 #include "sfu/core/bwe_loss.h"
+#include "sfu/core/bwe_queue.h"
 #include "sfu/core/bwe_rate.h"
 #include "sfu/core/probe.h"
 #include "sfu/core/send_history.h"
@@ -48,6 +49,7 @@ struct bwe {
 
     struct bwe_acked acked;
     struct bwe_delay delay;
+    struct bwe_queue queue;
     struct bwe_rate rate;
     struct bwe_loss loss;
     struct probe probe;

@@ -19,6 +19,8 @@
 #define QUEUE_SMOOTHING  0.9
 #define OVERUSE_MS       10.0 /* section 5.4: overuse_time_th */
 
+_Static_assert(BWE_TREND_POINTS % 2 == 0, "slope takes two at a time");
+
 void bwe_delay_init(struct bwe_delay *d)
 {
     memset(d, 0, sizeof *d);
@@ -27,23 +29,30 @@ void bwe_delay_init(struct bwe_delay *d)
     d->over_ms = -1;
 }
 
-/* Least squares over what the window holds. */
+/* Least squares over what the window holds, by sums of differences from one of its points, two of
+ * each side by side. */
 static double slope(const struct bwe_delay *d)
 {
-    double mean_x = 0, mean_y = 0, xy = 0, xx = 0;
+    const double share = 1.0 / BWE_TREND_POINTS;
+    double x[2] = {0}, y[2] = {0}, xy[2] = {0}, xx[2] = {0};
 
-    for (unsigned i = 0; i < BWE_TREND_POINTS; i++) {
-        mean_x += d->at_ms[i];
-        mean_y += d->delay_ms[i];
+    for (unsigned i = 0; i < BWE_TREND_POINTS; i += 2) {
+        for (unsigned k = 0; k < 2; k++) {
+            double a = d->at_ms[i + k] - d->at_ms[0], b = d->delay_ms[i + k] - d->delay_ms[0];
+            x[k] += a;
+            y[k] += b;
+            xy[k] += a * b;
+            xx[k] += a * a;
+        }
     }
-    mean_x /= BWE_TREND_POINTS;
-    mean_y /= BWE_TREND_POINTS;
-    for (unsigned i = 0; i < BWE_TREND_POINTS; i++) {
-        double x = d->at_ms[i] - mean_x;
-        xy += x * (d->delay_ms[i] - mean_y);
-        xx += x * x;
-    }
-    return xx > 0 ? xy / xx : d->trend;
+    double sum_x = x[0] + x[1], sum_y = y[0] + y[1];
+    double spread = xx[0] + xx[1] - sum_x * sum_x * share;
+    return spread > 0 ? (xy[0] + xy[1] - sum_x * sum_y * share) / spread : d->trend;
+}
+
+static double between(double x, double low, double high)
+{
+    return x < low ? low : x > high ? high : x;
 }
 
 static void adapt_threshold(struct bwe_delay *d, double offset_ms, int64_t at_us)
@@ -55,9 +64,9 @@ static void adapt_threshold(struct bwe_delay *d, double offset_ms, int64_t at_us
     }
     if (size <= d->threshold_ms + OUTLIER_MS) {
         double k = size < d->threshold_ms ? K_DOWN : K_UP;
-        double ms = fmin((double)(at_us - d->threshold_us) / 1000, 100);
-        d->threshold_ms += k * (size - d->threshold_ms) * fmax(ms, 0);
-        d->threshold_ms = fmin(fmax(d->threshold_ms, THRESHOLD_MIN_MS), THRESHOLD_MAX_MS);
+        double ms = between((double)(at_us - d->threshold_us) * 1e-3, 0, 100);
+        double moved = d->threshold_ms + k * (size - d->threshold_ms) * ms;
+        d->threshold_ms = between(moved, THRESHOLD_MIN_MS, THRESHOLD_MAX_MS);
     }
     d->threshold_us = at_us;
 }
@@ -91,9 +100,9 @@ static void add_point(struct bwe_delay *d, double sent_ms, double arrived_ms, in
     d->points += d->points < DELTAS_MAX;
     d->accumulated_ms += arrived_ms - sent_ms;
     d->smoothed_ms = SMOOTHING * d->smoothed_ms + (1 - SMOOTHING) * d->accumulated_ms;
-    d->at_ms[d->next] = (double)(at_us - d->first_us) / 1000;
+    d->at_ms[d->next] = (double)(at_us - d->first_us) * 1e-3;
     d->delay_ms[d->next] = d->smoothed_ms;
-    d->next = (d->next + 1) % BWE_TREND_POINTS;
+    d->next = d->next + 1 < BWE_TREND_POINTS ? d->next + 1 : 0;
     if (d->points >= BWE_TREND_POINTS) {
         detect(d, slope(d), sent_ms, at_us);
     }
@@ -131,11 +140,21 @@ static void watch_queue(struct bwe_delay *d, const struct bwe_group *g)
     d->offset_us = QUEUE_SMOOTHING * d->offset_us + (1 - QUEUE_SMOOTHING) * (double)offset;
 }
 
+static int64_t base_us(const struct bwe_delay *d)
+{
+    return d->base_us[0] < d->base_us[1] ? d->base_us[0] : d->base_us[1];
+}
+
 double bwe_delay_queue_ms(const struct bwe_delay *d)
 {
-    int64_t base = d->base_us[0] < d->base_us[1] ? d->base_us[0] : d->base_us[1];
+    return d->have_previous ? fmax(d->offset_us - (double)base_us(d), 0) / 1000 : 0;
+}
 
-    return d->have_previous ? fmax(d->offset_us - (double)base, 0) / 1000 : 0;
+int64_t bwe_delay_waited_us(const struct bwe_delay *d, int64_t sent_us, int64_t arrived_us)
+{
+    int64_t waited = arrived_us - sent_us - base_us(d);
+
+    return d->have_previous && waited > 0 ? waited : 0;
 }
 
 static void close_group(struct bwe_delay *d)
@@ -145,7 +164,7 @@ static void close_group(struct bwe_delay *d)
     int64_t arrived = g->last_arrived_us - p->last_arrived_us;
 
     if (d->have_previous && arrived >= 0) { /* groups that overtook each other tell nothing */
-        add_point(d, (double)sent / 1000, (double)arrived / 1000, g->last_arrived_us);
+        add_point(d, (double)sent * 1e-3, (double)arrived * 1e-3, g->last_arrived_us);
     }
     watch_queue(d, g);
     d->previous = d->group;

@@ -45,5 +45,8 @@ void bwe_delay_input(struct bwe_delay *d, int64_t sent_us, int64_t arrived_us);
 
 /* The delay that a standing queue adds, in milliseconds. A slope can't see it. */
 double bwe_delay_queue_ms(const struct bwe_delay *d);
+/* How much longer one packet was under way than the path takes at least, microseconds; 0 while that
+ * isn't known. */
+int64_t bwe_delay_waited_us(const struct bwe_delay *d, int64_t sent_us, int64_t arrived_us);
 
 #endif

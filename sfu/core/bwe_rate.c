@@ -110,6 +110,13 @@ static bool is_noise(const struct bwe_rate_input *in)
     return in->application_limited && in->queue_ms <= QUEUE_MS;
 }
 
+/* While a queue stands, what arrives is what the link has for us. What arrived before it stood is
+ * only what was sent, or what the link had before it narrowed. */
+static double arrives_bps(const struct bwe_rate_input *in)
+{
+    return in->queued_bps >= 0 ? in->queued_bps : in->acked_bps;
+}
+
 /* Once a round trip, at once where far less comes through than we think. */
 static bool may_decrease(const struct bwe_rate *r, const struct bwe_rate_input *in, int64_t now_us)
 {
@@ -121,14 +128,15 @@ static bool may_decrease(const struct bwe_rate *r, const struct bwe_rate_input *
     if (is_noise(in)) {
         return now_us - r->decreased_us >= QUIET_DROP_US;
     }
-    return now_us - r->decreased_us >= wait || in->acked_bps < r->bps / 2;
+    return now_us - r->decreased_us >= wait || arrives_bps(in) < r->bps / 2;
 }
 
 static void decrease(struct bwe_rate *r, const struct bwe_rate_input *in, int64_t now_us)
 {
     struct bwe_capacity *c = &r->capacity;
     double beta = in->queue_ms > QUEUE_MS ? BETA_QUEUED : BETA;
-    double to = beta * (in->acked_bps < 0 ? r->bps : in->acked_bps);
+    double arrives = arrives_bps(in);
+    double to = beta * (arrives < 0 ? r->bps : arrives);
 
     if (!may_decrease(r, in, now_us)) {
         return;
@@ -139,14 +147,14 @@ static void decrease(struct bwe_rate *r, const struct bwe_rate_input *in, int64_
     r->improved |= in->application_limited && !is_noise(in); /* what more there is isn't known */
     if (is_noise(in)) {
         to = fmax(to, BETA * r->bps);
-    } else if (in->acked_bps >= 0) {
+    } else if (arrives >= 0) {
         if (to > r->bps && c->kbps >= 0) {
             to = BETA * c->kbps * 1000;
         }
-        if (c->kbps >= 0 && in->acked_bps / 1000 < c->kbps - capacity_spread(c)) {
+        if (c->kbps >= 0 && arrives / 1000 < c->kbps - capacity_spread(c)) {
             capacity_forget(c);
         }
-        capacity_learn(c, in->acked_bps / 1000, LEARN_OVERUSE);
+        capacity_learn(c, arrives / 1000, LEARN_OVERUSE);
     }
     bwe_rate_set(r, fmin(to, r->bps), now_us);
     r->decreased_us = now_us;

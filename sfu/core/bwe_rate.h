@@ -34,6 +34,8 @@ struct bwe_rate {
 struct bwe_rate_input {
     enum bwe_usage usage;
     double acked_bps;         /* under 0: not known */
+    double queued_bps;        /* what arrives while a queue stands; under 0: none does, or not for
+                                 long enough */
     double queue_ms;          /* that stands on the way */
     bool application_limited; /* far less is sent than may be: grow by probes only */
 };

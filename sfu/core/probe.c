@@ -97,6 +97,7 @@ static int64_t ready_us(const struct probe *p, const struct probe_state *s)
 void probe_hurry(struct probe *p)
 {
     p->hurry = true;
+    p->full = false; /* it was, before */
 }
 
 static bool busy(const struct probe *p)

@@ -245,7 +245,7 @@ static void half_lost_is_too_much_and_is_forgiven(void **state)
 static void little_sent_is_no_reason_to_collapse(void **state)
 {
     struct bwe_rate r;
-    struct bwe_rate_input in = {BWE_OVERUSE, 60e3, 0, true};
+    struct bwe_rate_input in = {BWE_OVERUSE, 60e3, -1, 0, true};
 
     (void)state;
     bwe_rate_init(&r, 2e6, 50e3, 5e6, 0);
@@ -261,7 +261,7 @@ static void little_sent_is_no_reason_to_collapse(void **state)
 static void a_standing_queue_stops_growth_for_a_while(void **state)
 {
     struct bwe_rate r;
-    struct bwe_rate_input in = {BWE_NORMAL, 1e6, 150, false};
+    struct bwe_rate_input in = {BWE_NORMAL, 1e6, -1, 150, false};
     int64_t now = 100000;
 
     (void)state;
@@ -274,6 +274,64 @@ static void a_standing_queue_stops_growth_for_a_while(void **state)
         bwe_rate_update(&r, &in, now);
     }
     assert_true(r.bps > 1.05e6);
+}
+
+/* A packet each interval, each waited so long. Returns the last one's arrival. */
+static int64_t queue_up(struct bwe_queue *q, int64_t from_us, unsigned n, int64_t each_us,
+                        int64_t waited_us)
+{
+    for (unsigned i = 0; i < n; i++) {
+        bwe_queue_input(q, waited_us, from_us += each_us, 1000);
+    }
+    return from_us;
+}
+
+static void a_queue_tells_what_the_link_has(void **state)
+{
+    struct bwe_queue q;
+
+    (void)state;
+    bwe_queue_init(&q);
+    int64_t now = queue_up(&q, 1000000, 100, 20000, 0); /* 400 kbit/s go in, and none waits */
+    assert_true(bwe_queue_bps(&q) < 0);
+    now = queue_up(&q, now, 3, 10000, 50000);
+    assert_true(bwe_queue_bps(&q) < 0); /* too few to tell */
+    now = queue_up(&q, now, 3, 10000, 50000);
+    assert_in_range(bwe_queue_bps(&q), 799000, 801000); /* at once, and all of it */
+    now = queue_up(&q, now, 1000, 10000, 200000);
+    assert_in_range(bwe_queue_bps(&q), 799000, 801000);
+    now = queue_up(&q, now, 12, 40000, 200000); /* narrower yet */
+    assert_in_range(bwe_queue_bps(&q), 195000, 210000);
+    queue_up(&q, now, 1, 10000, 0);
+    assert_true(bwe_queue_bps(&q) < 0);
+}
+
+/* Nothing for 300 ms, then all that was held at once: the time of the stall is part of it. */
+static void a_stall_is_no_wide_link(void **state)
+{
+    struct bwe_queue q;
+
+    (void)state;
+    bwe_queue_init(&q);
+    int64_t now = queue_up(&q, 1000000, 10, 20000, 0);
+    queue_up(&q, now + 300000, 15, 100, 150000);
+    assert_in_range(bwe_queue_bps(&q), 300000, 500000);
+}
+
+static void a_decrease_goes_by_what_the_queue_lets_through(void **state)
+{
+    struct bwe_rate r;
+    struct bwe_rate_input in = {BWE_OVERUSE, 430e3, 800e3, 60, false};
+
+    (void)state;
+    bwe_rate_init(&r, 1150e3, 50e3, 5e6, 0);
+    bwe_rate_update(&r, &in, 100000);
+    assert_in_range(r.bps, 679000, 681000);
+    assert_in_range(r.capacity.kbps, 799, 801);
+    bwe_rate_init(&r, 1150e3, 50e3, 5e6, 0);
+    in = (struct bwe_rate_input){BWE_OVERUSE, 1100e3, 300e3, 60, false}; /* the other way round */
+    bwe_rate_update(&r, &in, 100000);
+    assert_in_range(r.bps, 254000, 256000);
 }
 
 /* Five packets that left at 3.2 Mbit/s and came at 1.9. */
@@ -318,6 +376,9 @@ int main(void)
         cmocka_unit_test_setup(silence_halves_and_stops_at_the_least, setup),
         cmocka_unit_test_setup(remb_and_reports_where_nothing_better_comes, setup),
         cmocka_unit_test(little_sent_is_no_reason_to_collapse),
+        cmocka_unit_test(a_queue_tells_what_the_link_has),
+        cmocka_unit_test(a_stall_is_no_wide_link),
+        cmocka_unit_test(a_decrease_goes_by_what_the_queue_lets_through),
         cmocka_unit_test(a_standing_queue_stops_growth_for_a_while),
         cmocka_unit_test_setup(a_probe_of_a_link_that_we_fill_is_believed_a_little, setup),
         cmocka_unit_test(loss_at_every_rate_is_the_links_own),

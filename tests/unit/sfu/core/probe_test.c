@@ -94,6 +94,32 @@ static void a_full_link_tells_its_capacity(void **state)
     assert_int_equal(p.sent, sent);
 }
 
+/* A link that was found full, and that we fill, is left alone for long; not when there is reason to
+ * think that it got better, even if the probe that this brings comes to nothing. */
+static void what_got_better_is_not_full(void **state)
+{
+    struct sent s[64];
+    struct probe_state filling = hungry;
+
+    (void)state;
+    filling.filling = true;
+    probe_tick(&p, &hungry, 1000);
+    size_t n = send_all(s, 64, 1000);
+    answer(s, n, 500e3, 20000);
+    assert_true(probe_poll(&p, 150000, &r));
+    probe_go_on(&p, &r, &filling, 150000);
+    p.then_bps = 0;
+    probe_tick(&p, &filling, 10000000);
+    assert_int_equal(p.sent, 1);
+    probe_hurry(&p);
+    probe_tick(&p, &filling, 10100000);
+    assert_int_equal(p.sent, 2); /* nobody answers it */
+    probe_tick(&p, &filling, 12000000);
+    p.hurry = false;
+    probe_tick(&p, &filling, 15200000);
+    assert_int_equal(p.sent, 3);
+}
+
 static void nothing_wanted_nothing_probed(void **state)
 {
     struct probe_state s = hungry;
@@ -183,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(begins_with_two_and_goes_on_while_it_works, setup),
         cmocka_unit_test_setup(a_full_link_tells_its_capacity, setup),
+        cmocka_unit_test_setup(what_got_better_is_not_full, setup),
         cmocka_unit_test_setup(nothing_wanted_nothing_probed, setup),
         cmocka_unit_test_setup(what_is_lost_or_impossible_proves_nothing, setup),
         cmocka_unit_test_setup(nobody_answers_nobody_pads, setup),
