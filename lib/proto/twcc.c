@@ -7,6 +7,7 @@
 #define TICK_US      250   /* unit of a receive delta */
 #define REFERENCE_US 64000 /* unit of the reference time */
 #define HEADER_BYTES 20    /* RTCP header, both SSRCs, base, count, reference, feedback count */
+#define BODY_BYTES   16    /* of those behind the RTCP header */
 #define VECTOR_ONE   14    /* symbols of a vector chunk with 1 bit each */
 #define VECTOR_TWO   7     /* with 2 bits each */
 #define RUN_MAX      0x1fff
@@ -159,98 +160,129 @@ int twcc_build(uint8_t *out, size_t cap, uint32_t sender_ssrc, uint32_t media_ss
     return (int)w.len;
 }
 
-/* Walks packet chunks symbol by symbol. */
-struct chunk_reader {
-    struct cursor *c;
-    uint16_t chunk;
-    size_t at, len; /* within the chunk */
-};
-
-static uint8_t next_symbol(struct chunk_reader *r)
+static uint16_t get_u16(const uint8_t *p)
 {
-    while (r->at == r->len && !r->c->bad) {
-        r->chunk = cursor_u16(r->c);
-        r->at = 0;
-        if (!(r->chunk & 0x8000)) {
-            r->len = r->chunk & RUN_MAX;
-        } else {
-            r->len = r->chunk & 0x4000 ? VECTOR_TWO : VECTOR_ONE;
-        }
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static uint32_t get_u32(const uint8_t *p)
+{
+    return (uint32_t)get_u16(p) << 16 | get_u16(p + 2);
+}
+
+/* Of a chunk's symbols those that count, where `left` do. */
+static size_t chunk_symbols(uint16_t chunk, size_t left)
+{
+    size_t n = !(chunk & 0x8000) ? chunk & RUN_MAX : chunk & 0x4000 ? VECTOR_TWO : VECTOR_ONE;
+    return n < left ? n : left;
+}
+
+static uint8_t symbol_of(uint16_t chunk, size_t k)
+{
+    if (!(chunk & 0x8000)) {
+        return chunk >> 13 & 3;
     }
-    size_t k = r->at++;
-    if (!(r->chunk & 0x8000)) {
-        return r->chunk >> 13 & 3;
+    return chunk & 0x4000 ? chunk >> (12 - 2 * k) & 3 : chunk >> (13 - k) & 1;
+}
+
+/* Among its first n symbols. */
+static bool has_reserved(uint16_t chunk, size_t n)
+{
+    if (!(chunk & 0x8000)) {
+        return n > 0 && symbol_of(chunk, 0) == RESERVED;
     }
-    if (r->chunk & 0x4000) {
-        return r->chunk >> (12 - 2 * k) & 3;
+    if (!(chunk & 0x4000)) {
+        return false;
     }
-    return r->chunk >> (13 - k) & 1;
+    unsigned both = chunk & chunk >> 1 & 0x1555u; /* a bit a symbol */
+    return both >> (VECTOR_TWO - n) * 2 != 0;
 }
 
 /* Where the deltas begin, having looked at every chunk. */
-static int find_deltas(struct cursor *deltas, const struct cursor *chunks, size_t count)
+static int find_deltas(const uint8_t **deltas, const uint8_t *at, const uint8_t *end, size_t count)
 {
-    *deltas = *chunks;
-    struct chunk_reader r = {.c = deltas};
-    for (size_t i = 0; i < count; i++) {
-        uint8_t s = next_symbol(&r);
-        if (deltas->bad) {
+    for (size_t i = 0; i < count; at += 2) {
+        if (end - at < 2) {
             return ERR_TRUNCATED;
         }
-        if (s == RESERVED) {
+        size_t n = chunk_symbols(get_u16(at), count - i);
+        if (has_reserved(get_u16(at), n)) {
             return ERR_INVALID;
         }
+        i += n;
     }
+    *deltas = at;
     return OK;
 }
 
-static void read_head(struct twcc_feedback *fb, struct cursor *c)
+static void read_head(struct twcc_feedback *fb, const uint8_t *p)
 {
-    fb->sender_ssrc = cursor_u32(c);
-    fb->media_ssrc = cursor_u32(c);
-    fb->base_seq = cursor_u16(c);
-    fb->count = cursor_u16(c);
-    fb->reference_us = (int64_t)cursor_u24(c) * REFERENCE_US;
-    fb->feedback_count = cursor_u8(c);
+    fb->sender_ssrc = get_u32(p);
+    fb->media_ssrc = get_u32(p + 4);
+    fb->base_seq = get_u16(p + 8);
+    fb->count = get_u16(p + 10);
+    fb->reference_us = (int64_t)(get_u32(p + 12) >> 8) * REFERENCE_US;
+    fb->feedback_count = p[15];
+}
+
+/* Arrivals, one after the other. */
+struct arrivals {
+    const uint8_t *delta, *end;
+    int64_t at_us;
+};
+
+/* False: its delta isn't there. */
+static bool next_arrival(struct arrivals *a, uint8_t symbol)
+{
+    if (symbol == NOT_RECEIVED) {
+        return true;
+    }
+    if (a->end - a->delta < symbol) { /* the number of its bytes, too */
+        return false;
+    }
+    int ticks = symbol == SMALL_DELTA ? *a->delta : (int16_t)get_u16(a->delta);
+    a->at_us += (int64_t)ticks * TICK_US;
+    a->delta += symbol;
+    return true;
+}
+
+/* All chunks are there. Returns the number stored, ERR_TRUNCATED. */
+static int read_statuses(struct twcc_status *out, size_t cap, const struct twcc_feedback *fb,
+                         const uint8_t *chunks, struct arrivals *a)
+{
+    size_t stored = 0;
+    for (size_t i = 0; i < fb->count; chunks += 2) {
+        uint16_t chunk = get_u16(chunks);
+        size_t n = chunk_symbols(chunk, fb->count - i);
+        for (size_t k = 0; k < n; k++, i++) {
+            uint8_t s = symbol_of(chunk, k);
+            bool received = s != NOT_RECEIVED;
+            if (!next_arrival(a, s)) {
+                return ERR_TRUNCATED;
+            }
+            if (stored < cap) {
+                out[stored++] = (struct twcc_status){(uint16_t)(fb->base_seq + i), received,
+                                                     received ? a->at_us : 0};
+            }
+        }
+    }
+    return (int)stored;
 }
 
 int twcc_parse(struct twcc_feedback *fb, struct twcc_status *out, size_t cap,
                const struct rtcp_packet *p)
 {
-    struct cursor chunks, deltas;
-    size_t stored = 0;
-
     if (p->type != RTCP_RTPFB || p->count != RTCP_FMT_TWCC) {
         return ERR_INVALID;
     }
-    cursor_init(&chunks, p->body, p->len);
-    read_head(fb, &chunks);
-    if (chunks.bad) {
+    if (p->len < BODY_BYTES) {
         return ERR_TRUNCATED;
     }
+    read_head(fb, p->body);
     if (fb->count == 0) {
         return ERR_INVALID;
     }
-    int r = find_deltas(&deltas, &chunks, fb->count);
-    if (r < 0) {
-        return r;
-    }
-    struct chunk_reader symbols = {.c = &chunks};
-    int64_t at_us = fb->reference_us;
-    for (size_t i = 0; i < fb->count; i++) {
-        uint8_t s = next_symbol(&symbols);
-        if (s == SMALL_DELTA) {
-            at_us += (int64_t)cursor_u8(&deltas) * TICK_US;
-        } else if (s == LARGE_DELTA) {
-            at_us += (int64_t)(int16_t)cursor_u16(&deltas) * TICK_US;
-        }
-        if (deltas.bad) {
-            return ERR_TRUNCATED;
-        }
-        if (stored < cap) {
-            out[stored++] = (struct twcc_status){(uint16_t)(fb->base_seq + i), s != NOT_RECEIVED,
-                                                 s != NOT_RECEIVED ? at_us : 0};
-        }
-    }
-    return (int)stored;
+    struct arrivals a = {.end = p->body + p->len, .at_us = fb->reference_us};
+    int err = find_deltas(&a.delta, p->body + BODY_BYTES, a.end, fb->count);
+    return err ? err : read_statuses(out, cap, fb, p->body + BODY_BYTES, &a);
 }

@@ -1,5 +1,6 @@
 #include "sfu/core/srtcp.h"
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,12 +11,13 @@
 
 #include "lib/base/err.h"
 #include "sfu/core/evp_fetch.h"
+#include "sfu/core/evp_gcm.h"
 #include "sfu/core/srtp_keys.h"
 
 #define HEADER_LEN 8 /* fixed part of the first RTCP packet: stays clear */
 #define INDEX_LEN  4
-#define IV_LEN     12
-#define TAG_LEN    16
+#define IV_LEN     EVP_GCM_IV_LEN
+#define TAG_LEN    EVP_GCM_TAG_LEN
 #define E_FLAG     UINT32_C(0x80000000)
 #define MAX_INDEX  (E_FLAG - 1)
 #define WINDOW     64
@@ -34,12 +36,15 @@ struct sender {
     uint64_t seen; /* bit i: highest - i came */
 };
 
+/* What opening one needs stands on two lines at the top. */
 struct srtcp {
-    bool cm; /* AES-CM and HMAC-SHA1: index before the tag; else AEAD: behind it */
-    struct direction in, out;
+    _Alignas(EVP_FETCH_LINE) struct direction in;
+    struct sender *sender; /* `only`, until there is another */
+    struct sender only;
+    uint32_t n_senders, cap_senders;
+    bool cm;        /* AES-CM and HMAC-SHA1: index before the tag; else AEAD: behind it */
     uint32_t index; /* of the last one sent; the first has 1, as libsrtp2 has it */
-    size_t n_senders, cap_senders;
-    struct sender *sender;
+    struct direction out;
 };
 
 static int open_direction(struct direction *d, bool encrypt, enum srtp_profile profile,
@@ -76,10 +81,13 @@ int srtcp_new(struct srtcp **out, enum srtp_profile profile, const uint8_t *loca
     if (srtp_profile_key_len(profile) == 0) {
         return ERR_UNSUPPORTED;
     }
-    struct srtcp *s = calloc(1, sizeof *s);
+    struct srtcp *s = aligned_alloc(_Alignof(struct srtcp), sizeof *s);
     if (!s) {
         return ERR_NOMEM;
     }
+    memset(s, 0, sizeof *s);
+    s->sender = &s->only;
+    s->cap_senders = 1;
     s->cm = profile == SRTP_AES128_CM_SHA1_80;
     int err = open_direction(&s->out, true, profile, local_key, local_salt);
     err = err ? err : open_direction(&s->in, false, profile, remote_key, remote_salt);
@@ -96,7 +104,9 @@ void srtcp_free(struct srtcp *s)
     if (s) {
         EVP_CIPHER_CTX_free(s->in.cipher); /* wipes its key */
         EVP_CIPHER_CTX_free(s->out.cipher);
-        free(s->sender);
+        if (s->sender != &s->only) {
+            free(s->sender);
+        }
         OPENSSL_cleanse(s, sizeof *s);
         free(s);
     }
@@ -111,7 +121,6 @@ void srtcp_prefetch_far(const struct srtcp *s)
 void srtcp_prefetch_near(const struct srtcp *s)
 {
     evp_fetch(s->in.cipher, s->in.state);
-    __builtin_prefetch(s->sender, 1);
 }
 
 static void put_u32(uint8_t *p, uint32_t v)
@@ -127,21 +136,43 @@ static uint32_t get_u32(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* RFC 7714 section 9.1: 16 zero bits, SSRC, 17 zero bits, index, XOR salt; the associated data is
- * what stays clear, then E flag and index (sections 9.2 and 9.3). */
-static bool begin(struct direction *d, const uint8_t *packet, size_t clear,
-                  const uint8_t trailer[INDEX_LEN])
+/* RFC 7714 section 9.1: 16 zero bits, SSRC, 17 zero bits, index, XOR salt. Made of two words, as
+ * the writer's is. */
+static void aead_iv(const struct direction *d, uint32_t ssrc, uint32_t index, uint8_t iv[IV_LEN])
 {
-    uint8_t iv[IV_LEN] = {0};
+    uint64_t high;
+    uint32_t low;
+    memcpy(&high, d->salt, sizeof high);
+    memcpy(&low, d->salt + sizeof high, sizeof low);
+    high ^= htobe64((uint64_t)ssrc << 16);
+    low ^= htobe32(index);
+    memcpy(iv, &high, sizeof high);
+    memcpy(iv + sizeof high, &low, sizeof low);
+}
+
+/* The associated data is what stays clear, then E flag and index (sections 9.2 and 9.3): in one
+ * piece, where that is short. */
+static bool associate(struct direction *d, const uint8_t *packet, size_t clear,
+                      const uint8_t trailer[INDEX_LEN])
+{
+    uint8_t both[HEADER_LEN + INDEX_LEN];
     int n;
-    memcpy(iv + 2, packet + 4, 4);
-    put_u32(iv + 8, get_u32(trailer) & ~E_FLAG);
-    for (size_t i = 0; i < IV_LEN; i++) {
-        iv[i] ^= d->salt[i];
+    if (clear != HEADER_LEN) {
+        return EVP_CipherUpdate(d->cipher, NULL, &n, packet, (int)clear) == 1 &&
+               EVP_CipherUpdate(d->cipher, NULL, &n, trailer, INDEX_LEN) == 1;
     }
-    return EVP_CipherInit_ex(d->cipher, NULL, NULL, NULL, iv, -1) == 1 &&
-           EVP_CipherUpdate(d->cipher, NULL, &n, packet, (int)clear) == 1 &&
-           EVP_CipherUpdate(d->cipher, NULL, &n, trailer, INDEX_LEN) == 1;
+    memcpy(both, packet, HEADER_LEN);
+    memcpy(both + HEADER_LEN, trailer, INDEX_LEN);
+    return EVP_CipherUpdate(d->cipher, NULL, &n, both, sizeof both) == 1;
+}
+
+/* The nonce only; to open, with the tag that is to come out, or NULL. */
+static bool begin(struct direction *d, const uint8_t *packet, const uint8_t trailer[INDEX_LEN],
+                  uint8_t *tag)
+{
+    uint8_t iv[IV_LEN];
+    aead_iv(d, get_u32(packet + 4), get_u32(trailer) & ~E_FLAG, iv);
+    return evp_gcm_begin(d->cipher, iv, tag);
 }
 
 static bool crypt_rest(struct direction *d, uint8_t *data, size_t len)
@@ -215,10 +246,10 @@ int srtcp_protect(struct srtcp *s, uint8_t *data, size_t *len)
     if (s->cm) {
         return protect_cm(&s->out, data, len, s->index);
     }
-    if (!begin(&s->out, data, HEADER_LEN, trailer) ||
+    if (!begin(&s->out, data, trailer, NULL) || !associate(&s->out, data, HEADER_LEN, trailer) ||
         !crypt_rest(&s->out, data + HEADER_LEN, *len - HEADER_LEN) ||
         EVP_CipherFinal_ex(s->out.cipher, rest, &n) != 1 ||
-        EVP_CIPHER_CTX_ctrl(s->out.cipher, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, data + *len) != 1) {
+        !evp_gcm_tag(s->out.cipher, data + *len)) {
         return ERR_IO;
     }
     memcpy(data + *len + TAG_LEN, trailer, INDEX_LEN);
@@ -261,10 +292,14 @@ static void note(struct sender *r, uint32_t index)
 static int add_sender(struct srtcp *s, uint32_t ssrc, uint32_t index)
 {
     if (s->n_senders == s->cap_senders) {
-        size_t cap = s->cap_senders ? 2 * s->cap_senders : 2;
-        struct sender *more = realloc(s->sender, cap * sizeof *more);
+        uint32_t cap = 4 * s->cap_senders;
+        bool first = s->sender == &s->only;
+        struct sender *more = realloc(first ? NULL : s->sender, cap * sizeof *more);
         if (!more) {
             return ERR_NOMEM;
+        }
+        if (first) {
+            more[0] = s->only;
         }
         s->sender = more;
         s->cap_senders = cap;
@@ -279,12 +314,11 @@ static int prove(struct direction *d, uint8_t *data, size_t n, const uint8_t tra
     size_t clear = get_u32(trailer) & E_FLAG ? HEADER_LEN : n;
     uint8_t rest[16];
     int out;
-    if (!begin(d, data, clear, trailer) || !crypt_rest(d, data + clear, n - clear)) {
+    if (!begin(d, data, trailer, data + n) || !associate(d, data, clear, trailer) ||
+        !crypt_rest(d, data + clear, n - clear)) {
         return ERR_INVALID;
     }
-    bool good = EVP_CIPHER_CTX_ctrl(d->cipher, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, data + n) == 1 &&
-                EVP_CipherFinal_ex(d->cipher, rest, &out) == 1;
-    return good ? OK : ERR_AUTH;
+    return EVP_DecryptFinal_ex(d->cipher, rest, &out) == 1 ? OK : ERR_AUTH;
 }
 
 int srtcp_unprotect(struct srtcp *s, uint8_t *data, size_t *len)

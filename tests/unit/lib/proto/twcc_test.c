@@ -163,6 +163,26 @@ static void absurd_counts(void **state)
     assert_int_equal(twcc_parse(&fb, st, 4, &k), ERR_TRUNCATED);
 }
 
+/* A reserved symbol counts only as far as symbols do. */
+static void reserved_symbols_behind_the_last(void **state)
+{
+    uint8_t body[] = {0, 0, 0, 1, 0, 0, 0, 2, 0, 10, 0, 0, 0, 0, 1, 5, 0xc0, 0};
+    struct twcc_feedback fb;
+    struct twcc_status st[8];
+    struct rtcp_packet k = {RTCP_RTPFB, RTCP_FMT_TWCC, body, sizeof body};
+
+    (void)state;
+    for (int at = 0; at < 7; at++) {
+        uint16_t chunk = (uint16_t)(0xc000 | 3 << (12 - 2 * at));
+        body[16] = (uint8_t)(chunk >> 8);
+        body[17] = (uint8_t)chunk;
+        for (uint8_t count = 1; count <= 7; count++) {
+            body[11] = count;
+            assert_int_equal(twcc_parse(&fb, st, 8, &k), at < count ? ERR_INVALID : count);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +191,7 @@ int main(void)
         cmocka_unit_test(gap_too_long_for_a_delta_ends_the_packet),
         cmocka_unit_test(reads_each_chunk_form),
         cmocka_unit_test(absurd_counts),
+        cmocka_unit_test(reserved_symbols_behind_the_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
