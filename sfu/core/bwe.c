@@ -9,6 +9,7 @@
 #define TIMEOUT_MIN_US    1000000
 #define TIMEOUT_RTTS      4
 #define TIMEOUT_FACTOR    0.8
+#define LIFE_LOST         0.1 /* of what came: more, and the queue is full */
 #define RTT_MAX_US        10000000
 #define TICK_US           100000
 #define TICK_IDLE_US      1000000
@@ -221,6 +222,20 @@ static void conclude(struct bwe *b, int64_t newest_sent_us, int64_t now_us)
     }
 }
 
+/* Where more is under way than is remembered, feedback comes too late to tell anything but that it
+ * comes, and that next to nothing is lost: no reason to take it for silence. */
+static bool shows_life(const struct bwe *b, const struct twcc_status *st, size_t n)
+{
+    size_t came = 0, lost = 0;
+
+    for (size_t i = 0; i < n && i < SEND_HISTORY; i++) {
+        bool known = send_history_forgot(&b->history, st[i].seq);
+        came += known && st[i].received;
+        lost += known && !st[i].received;
+    }
+    return came > 0 && lost <= LIFE_LOST * (double)came;
+}
+
 size_t bwe_on_feedback(struct bwe *b, const struct twcc_feedback *fb, const struct twcc_status *st,
                        size_t n, int64_t now_us)
 {
@@ -248,6 +263,7 @@ size_t bwe_on_feedback(struct bwe *b, const struct twcc_feedback *fb, const stru
         taken++;
     }
     if (taken == 0) {
+        b->unanswered_us = shows_life(b, st, n) ? 0 : b->unanswered_us;
         return 0;
     }
     b->reference_us = reference_us;

@@ -38,12 +38,31 @@ uint16_t send_history_add(struct send_history *h, size_t bytes, uint8_t cluster,
     return (uint16_t)h->next++;
 }
 
-bool send_history_take(struct send_history *h, uint16_t seq, bool received, struct sent_news *out)
+/* The number nearest to the newest one. */
+static int64_t unwrap(const struct send_history *h, uint16_t seq)
 {
     int64_t newest = h->next - 1;
-    int64_t n = newest + (int16_t)(uint16_t)(seq - (uint16_t)newest);
 
-    if (n > newest || n < h->first || n <= newest - SEND_HISTORY) {
+    return newest + (int16_t)(uint16_t)(seq - (uint16_t)newest);
+}
+
+static bool is_remembered(const struct send_history *h, int64_t n)
+{
+    return n < h->next && n >= h->first && n >= h->next - SEND_HISTORY;
+}
+
+bool send_history_forgot(const struct send_history *h, uint16_t seq)
+{
+    int64_t n = unwrap(h, seq);
+
+    return n > 0 && n < h->next && !is_remembered(h, n);
+}
+
+bool send_history_take(struct send_history *h, uint16_t seq, bool received, struct sent_news *out)
+{
+    int64_t n = unwrap(h, seq);
+
+    if (!is_remembered(h, n)) {
         return false;
     }
     struct sent_packet *s = &h->sent[place(n)];

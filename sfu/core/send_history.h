@@ -53,5 +53,7 @@ void send_history_init(struct send_history *h);
 uint16_t send_history_add(struct send_history *h, size_t bytes, uint8_t cluster, int64_t now_us);
 /* One status of a feedback. False when it is no news: never sent, forgotten, said before. */
 bool send_history_take(struct send_history *h, uint16_t seq, bool received, struct sent_news *out);
+/* It was sent, but so many were since, or so long ago, that nothing is known of it. */
+bool send_history_forgot(const struct send_history *h, uint16_t seq);
 
 #endif

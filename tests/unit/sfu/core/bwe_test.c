@@ -172,6 +172,50 @@ static void silence_halves_and_stops_at_the_least(void **state)
     assert_int_equal(bwe_target_bps(&b), config.min_bps);
 }
 
+/* A packet a millisecond for 5 s, each tenth of a second a feedback for those that left `ago_us`
+ * before; every so manieth was lost. */
+static void talk_of_the_past(int64_t now_us, int ago, unsigned lost_every)
+{
+    struct twcc_status st[20];
+    uint16_t seq = 0;
+
+    for (int64_t i = 0; i < 5000; i++, now_us += 1000) {
+        seq = bwe_on_sent(&b, 1200, BWE_MEDIA, now_us);
+        if (i < 2000 || i % 100 != 0) {
+            continue;
+        }
+        struct twcc_feedback fb = {.count = 20, .reference_us = now_us / 64000 * 64000};
+        for (unsigned k = 0; k < 20; k++) {
+            bool received = lost_every == 0 || k % lost_every != 0;
+            st[k] = (struct twcc_status){(uint16_t)(seq - ago + (int)k), received, now_us};
+        }
+        assert_int_equal(bwe_on_feedback(&b, &fb, st, 20, now_us), 0);
+        bwe_tick(&b, now_us);
+    }
+}
+
+static void feedback_of_what_is_forgotten_is_no_silence(void **state)
+{
+    (void)state;
+    int64_t now = talk(1000000, 20, 300, 0);
+    int64_t before = bwe_target_bps(&b);
+    talk_of_the_past(now, 1500, 0);
+    assert_int_equal(b.stats.timeouts, 0);
+    assert_int_equal(bwe_target_bps(&b), before);
+}
+
+static void feedback_of_what_never_was_or_was_lost_is_silence(void **state)
+{
+    (void)state;
+    int64_t now = talk(1000000, 20, 300, 0);
+    talk_of_the_past(now, -40, 0); /* not sent yet */
+    assert_in_range(b.stats.timeouts, 2, 4);
+    setup(NULL);
+    now = talk(1000000, 20, 300, 0);
+    talk_of_the_past(now, 1500, 2);
+    assert_in_range(b.stats.timeouts, 2, 4);
+}
+
 static void remb_and_reports_where_nothing_better_comes(void **state)
 {
     (void)state;
@@ -374,6 +418,8 @@ int main(void)
         cmocka_unit_test_setup(the_reference_time_wraps, setup),
         cmocka_unit_test_setup(without_feedback_at_all_it_keeps_the_start, setup),
         cmocka_unit_test_setup(silence_halves_and_stops_at_the_least, setup),
+        cmocka_unit_test_setup(feedback_of_what_is_forgotten_is_no_silence, setup),
+        cmocka_unit_test_setup(feedback_of_what_never_was_or_was_lost_is_silence, setup),
         cmocka_unit_test_setup(remb_and_reports_where_nothing_better_comes, setup),
         cmocka_unit_test(little_sent_is_no_reason_to_collapse),
         cmocka_unit_test(a_queue_tells_what_the_link_has),

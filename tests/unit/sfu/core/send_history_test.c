@@ -47,6 +47,28 @@ static void tells_each_packet_once(void **state)
     assert_false(send_history_take(&h, a, true, &n));
 }
 
+static void knows_what_it_has_forgotten(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3000; i++) { /* numbers 1 to 3000 */
+        send_history_add(&h, 1200, 0, 1000 + i);
+    }
+    assert_false(send_history_forgot(&h, 0));
+    assert_true(send_history_forgot(&h, 1));
+    assert_true(send_history_forgot(&h, 3000 - SEND_HISTORY));
+    assert_false(send_history_forgot(&h, 3001 - SEND_HISTORY));
+    assert_false(send_history_forgot(&h, 3000));
+    assert_false(send_history_forgot(&h, 3001));
+    send_history_add(&h, 1200, 0, 3000 + 2 * SEND_HISTORY_IDLE_US);
+    assert_true(send_history_forgot(&h, 3000));
+    for (unsigned i = 0; i < 70000; i++) { /* 73001 is the newest: 7465 */
+        send_history_add(&h, 1200, 0, 90000000);
+    }
+    assert_true(send_history_forgot(&h, 7465 - SEND_HISTORY));
+    assert_false(send_history_forgot(&h, 7466));
+    assert_true(send_history_forgot(&h, 60000));
+}
+
 static void knows_nothing_of_what_was_never_sent(void **state)
 {
     (void)state;
@@ -131,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(fits_its_budget, setup),
         cmocka_unit_test_setup(tells_each_packet_once, setup),
+        cmocka_unit_test_setup(knows_what_it_has_forgotten, setup),
         cmocka_unit_test_setup(knows_nothing_of_what_was_never_sent, setup),
         cmocka_unit_test_setup(forgets_the_oldest_and_wraps, setup),
         cmocka_unit_test_setup(remembers_a_long_way, setup),
