@@ -190,7 +190,7 @@ void probe_input(struct probe *p, const struct sent_news *news, int64_t arrived_
 {
     struct probe_cluster *c = find(p, news->cluster);
 
-    if (!c || c->judged) {
+    if (!c || c->judged || news->sent_us < c->started_us) { /* of another that had this number */
         return;
     }
     if (!news->received) {

@@ -168,6 +168,23 @@ static void what_is_lost_or_impossible_proves_nothing(void **state)
     assert_false(probe_poll(&p, 150000, &r));
 }
 
+/* Numbers of clusters come again after six: what left before this one began is of another. */
+static void an_older_cluster_of_the_same_number_is_another(void **state)
+{
+    (void)state;
+    probe_tick(&p, &hungry, 5000000);
+    uint8_t id = probe_on_sent(&p, 1200, 5000000);
+    const struct probe_cluster *c = &p.cluster[id % PROBE_CLUSTERS];
+    struct sent_news news = {4999999, 1200, id, true, false};
+    probe_input(&p, &news, 5020000);
+    news.received = false;
+    probe_input(&p, &news, 5020000);
+    assert_int_equal(c->got_packets + c->lost_packets, 0);
+    news.sent_us = 5000000;
+    probe_input(&p, &news, 5020000);
+    assert_int_equal(c->lost_packets, 1);
+}
+
 static void nobody_answers_nobody_pads(void **state)
 {
     (void)state;
@@ -211,6 +228,7 @@ int main(void)
         cmocka_unit_test_setup(what_got_better_is_not_full, setup),
         cmocka_unit_test_setup(nothing_wanted_nothing_probed, setup),
         cmocka_unit_test_setup(what_is_lost_or_impossible_proves_nothing, setup),
+        cmocka_unit_test_setup(an_older_cluster_of_the_same_number_is_another, setup),
         cmocka_unit_test_setup(nobody_answers_nobody_pads, setup),
         cmocka_unit_test_setup(unequal_packets_do_not_deceive, setup),
     };
