@@ -154,6 +154,9 @@ uint8_t probe_on_sent(struct probe *p, size_t bytes, int64_t now_us)
     if (!c || !c->sending) {
         return 0;
     }
+    if (c->sent_packets == 0) { /* packets of one turn may bear the time of the one before */
+        c->began_us = now_us;
+    }
     c->sent_bytes += (uint32_t)bytes;
     c->sent_packets++;
     if (enough(c) && now_us - c->started_us >= SPREAD_US) {
@@ -190,7 +193,7 @@ void probe_input(struct probe *p, const struct sent_news *news, int64_t arrived_
 {
     struct probe_cluster *c = find(p, news->cluster);
 
-    if (!c || c->judged || news->sent_us < c->started_us) { /* of another that had this number */
+    if (!c || c->judged || news->sent_us < c->began_us) { /* of another that had this number */
         return;
     }
     if (!news->received) {

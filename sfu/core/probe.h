@@ -19,6 +19,7 @@ struct probe_cluster {
     bool judged;
     double target_bps;
     int64_t started_us;
+    int64_t began_us; /* when its first packet left */
     uint32_t want_bytes;
     uint32_t sent_bytes, sent_packets;
     /* of what feedback told */

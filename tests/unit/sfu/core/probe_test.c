@@ -173,14 +173,14 @@ static void an_older_cluster_of_the_same_number_is_another(void **state)
 {
     (void)state;
     probe_tick(&p, &hungry, 5000000);
-    uint8_t id = probe_on_sent(&p, 1200, 5000000);
+    uint8_t id = probe_on_sent(&p, 1200, 4999000); /* by the turn before */
     const struct probe_cluster *c = &p.cluster[id % PROBE_CLUSTERS];
-    struct sent_news news = {4999999, 1200, id, true, false};
+    struct sent_news news = {4998999, 1200, id, true, false};
     probe_input(&p, &news, 5020000);
     news.received = false;
     probe_input(&p, &news, 5020000);
     assert_int_equal(c->got_packets + c->lost_packets, 0);
-    news.sent_us = 5000000;
+    news.sent_us = 4999000;
     probe_input(&p, &news, 5020000);
     assert_int_equal(c->lost_packets, 1);
 }
