@@ -161,11 +161,13 @@ void udp_close(struct udp *u)
     free(u);
 }
 
-uint64_t udp_dropped(const struct udp *u)
+uint64_t udp_dropped(struct udp *u)
 {
     uint32_t info[SK_MEMINFO_VARS] = {0};
     socklen_t n = sizeof(info);
-    return getsockopt(u->fd, SOL_SOCKET, SO_MEMINFO, info, &n) == 0 ? info[SK_MEMINFO_DROPS] : 0;
+    if (getsockopt(u->fd, SOL_SOCKET, SO_MEMINFO, info, &n) == 0)
+        u->dropped = udp_count_on(u->dropped, info[SK_MEMINFO_DROPS]);
+    return u->dropped;
 }
 
 int udp_fd(const struct udp *u)

@@ -45,8 +45,9 @@ int udp_open(struct udp **out, const char *address, int port, int buffer_bytes);
 void udp_close(struct udp *u);
 int udp_fd(const struct udp *u);
 int udp_port(const struct udp *u);
-/* Datagrams that found the receive buffer full, since it was opened. A system call. */
-uint64_t udp_dropped(const struct udp *u);
+/* Datagrams that found the receive buffer full, since it was opened; asked for at least once while
+ * the kernel's counter, which has 32 bits, goes round. A system call. */
+uint64_t udp_dropped(struct udp *u);
 /* Reads up to n packets into their data; returns how many, 0 when none wait, or ERR_IO. Truncated
  * datagrams come with len 0. Not where udp_gro is on. */
 int udp_recv(struct udp *u, struct udp_packet *p, int n);

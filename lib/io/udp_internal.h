@@ -34,6 +34,7 @@ struct udp {
     bool train_taken;    /* the kernel has sent one */
     int refused_in_line; /* trains, since it sent one */
     struct udp_gro *gro;
+    uint64_t dropped; /* told so far */
     struct mmsghdr in_msgs[UDP_BATCH], out_msgs[UDP_SEND_MAX];
     struct udp_slot in[UDP_BATCH], out[UDP_SEND_MAX];
 };
@@ -45,6 +46,12 @@ bool udp_address_of(struct sockaddr_in6 *out, const char *address, int port);
 void udp_to_v4(struct sockaddr_in *out, const struct sockaddr_in6 *in);
 void udp_from_v4(struct sockaddr_in6 *out, const struct sockaddr_in *in);
 void udp_map_v4(struct in6_addr *out, const struct in_addr *in);
+
+/* What a counter of the kernel's that goes round has counted by now. */
+static inline uint64_t udp_count_on(uint64_t total, uint32_t counter)
+{
+    return total + (uint32_t)(counter - (uint32_t)total);
+}
 
 /* ---- udp_send.c ---- */
 
