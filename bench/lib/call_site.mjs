@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { ROOT } from './host.mjs';
 import { BenchError, cpuOf, treeOf } from './proc.mjs';
 
-const REPLY_MS = 10_000;
-const MEDIA_MS = 15_000;
+const REPLY_MS = 60_000;
+const MEDIA_MS = 90_000;
 const BOTH = { audio: 1, video: 1, ice: 'nice', profile: 'gcm' };
 
 /** The client that the tests have, whose `ws` may have to be installed first. */

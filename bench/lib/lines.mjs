@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { BenchError, start, tail } from './proc.mjs';
 
+/** A program that says nothing for so long hangs. */
+const ANSWER_MS = 60_000;
+
 /** Events with these names are told to listeners and are not answers. */
 export class Lines extends EventEmitter {
     #pending = [];
@@ -16,7 +19,7 @@ export class Lines extends EventEmitter {
      * @param {object} ctx of the measurement
      * @param {{program: string, args?: string[], cpus?: string, unasked?: string[], ms?: number}} o
      */
-    static async start(ctx, { program, args = [], cpus = ctx.cpus.server, unasked = [], ms = 10_000 }) {
+    static async start(ctx, { program, args = [], cpus = ctx.cpus.server, unasked = [], ms = ANSWER_MS }) {
         const lines = new Lines();
         lines.#unasked = new Set(unasked);
         lines.#process = start({ name: program, cmd: join(ctx.build, 'bench', program), args, cpus, pipe: true });
@@ -64,7 +67,7 @@ export class Lines extends EventEmitter {
     }
 
     /** Sends a command; resolves with its answer, rejects when that is an error event. */
-    async ask(command, ms = 10_000) {
+    async ask(command, ms = ANSWER_MS) {
         if (!this.#process.running) throw new BenchError(`${this.#process.name} is not running: ${tail(this.log())}`);
         const answer = this.#answer(command.op, ms);
         this.#process.child.stdin.write(`${JSON.stringify(command)}\n`);
@@ -76,7 +79,7 @@ export class Lines extends EventEmitter {
     /** Ends it by the end of its input, or by a signal when it doesn't. */
     async stop() {
         this.#process.child.stdin.end();
-        await Promise.race([this.#process.exited, new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
+        await Promise.race([this.#process.exited, new Promise((resolve) => setTimeout(resolve, 5000).unref())]);
         await this.#process.stop();
     }
 }

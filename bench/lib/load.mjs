@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const STDERR_KEPT = 8192;
-const DEFAULT_MS = 20_000;
+const DEFAULT_MS = 90_000; // a few at most where nobody else is on the machine
 
 /**
  * Many WebRTC endpoints in one process of one thread. Endpoint numbers are the caller's. Emits `connected`, `media`, `failed`, `local`, `error-event`
@@ -226,7 +226,7 @@ export class Load extends EventEmitter {
         this.#stopping = true;
         if (!this.#end) {
             this.#child.stdin.end('{"op":"quit"}\n');
-            const late = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
+            const late = setTimeout(() => this.#child.kill('SIGKILL'), 30_000);
             await this.exited;
             clearTimeout(late);
         }

@@ -66,7 +66,7 @@ export class LoadWs extends EventEmitter {
     }
 
     /** The next event of this name, also one that came meanwhile. */
-    next(ev, ms = 60_000) {
+    next(ev, ms = 120_000) {
         const i = this.past.findIndex((it) => it.ev === ev);
         if (i >= 0) return Promise.resolve(this.past.splice(i, 1)[0]);
         if (this.failure) return Promise.reject(this.failure);

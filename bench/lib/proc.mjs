@@ -5,12 +5,13 @@
 // process dies without a word. What daemonises itself out of its group carries SOTTO_BENCH_RUN in its environment and
 // is found by it.
 import { execFileSync, spawn } from 'node:child_process';
-import { createSocket } from 'node:dgram';
 import { accessSync, closeSync, constants, openSync, readFileSync, readdirSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+
+export { freePort } from './ports.mjs';
 
 /** An error that the user can do something about; `hint` says what. */
 export class BenchError extends Error {
@@ -20,6 +21,12 @@ export class BenchError extends Error {
         this.hint = hint;
     }
 }
+
+/**
+ * How much longer than on a quiet machine of its own something may take before it is given up. Waiting longer costs nothing where
+ * all is well; where it is not, a machine that others use shall not be what is found.
+ */
+export const PATIENCE = 6;
 
 const conf = (name) => Number(execFileSync('getconf', [name], { encoding: 'utf8' }));
 /** Ticks a second of the times in /proc/PID/stat. */
@@ -88,7 +95,7 @@ export function start({ name, cmd, args = [], cpus, env, cwd, log, user, pipe = 
     if (pipe) child.stdin.on('error', () => {}); // a child that died is told by `exited`
     handle.log = () => readText(logFile);
     handle.kill = () => stop(handle, 'SIGKILL', 2000);
-    handle.stop = (signal = 'SIGTERM', ms = 5000) => stop(handle, signal, ms);
+    handle.stop = (signal = 'SIGTERM', ms = 5000 * PATIENCE) => stop(handle, signal, ms);
     alive.add(handle);
     return handle;
 }
@@ -109,7 +116,7 @@ async function stop(handle, signal, ms) {
     signalGroup(pid, 'SIGKILL'); // whom it left in its group
     const left = family.filter((each) => each !== pid && isOurs(each));
     for (const each of left) trySignal(each, 'SIGKILL');
-    for (let i = 0; i < 100 && left.some(runs); i++) await sleep(10); // a port is free only when its owner is gone
+    for (let i = 0; i < 100 * PATIENCE && left.some(runs); i++) await sleep(10); // a port is free only when its owner is gone
     alive.delete(handle);
 }
 
@@ -120,7 +127,8 @@ const trySignal = (pid, signal) => {
         // gone already
     }
 };
-const runs = (pid) => !['Z', 'X', undefined].includes(statOf(pid)?.[0]);
+/** Is there such a process, and is it not only waiting to be reaped? */
+export const runs = (pid) => !['Z', 'X', undefined].includes(statOf(pid)?.[0]);
 const signalGroup = (pid, signal) => trySignal(-pid, signal);
 const isOurs = (pid) => readText(`/proc/${pid}/environ`).includes(`SOTTO_BENCH_RUN=${MARK}`);
 
@@ -187,43 +195,16 @@ export function rssOf(pids) {
     return bytes;
 }
 
-const handedOut = new Set();
-const isFreeTcp = (port) =>
-    new Promise((resolve) => {
-        const server = createServer();
-        server.once('error', () => resolve(false));
-        server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-    });
-const isFreeUdp = (port) =>
-    new Promise((resolve) => {
-        const socket = createSocket('udp4');
-        socket.once('error', () => resolve(false));
-        socket.bind(port, '127.0.0.1', () => socket.close(() => resolve(true)));
-    });
-
 /**
- * A port of 127.0.0.1 free for TCP and UDP, below the kernel's own range so that no outgoing socket takes it meanwhile;
- * with n: an array of n such ports. No port is given out twice in a run.
+ * Polls until `probe` gives something truthy and returns it; fails with what was awaited. `ms` is what it may take on a machine of its
+ * own: it is waited for longer (PATIENCE).
  */
-export async function freePort(n) {
-    const ports = [];
-    while (ports.length < (n ?? 1)) {
-        if (handedOut.size > 9000) handedOut.clear();
-        const port = 10300 + Math.floor(Math.random() * 10400);
-        if (handedOut.has(port) || !(await isFreeTcp(port)) || !(await isFreeUdp(port))) continue;
-        handedOut.add(port);
-        ports.push(port);
-    }
-    return n === undefined ? ports[0] : ports;
-}
-
-/** Polls until `probe` gives something truthy and returns it; fails after `ms` and says what was awaited. */
 export async function until(what, probe, ms = 10_000, everyMs = 25) {
-    const end = Date.now() + ms;
+    const end = Date.now() + ms * PATIENCE;
     for (;;) {
         const value = await probe();
         if (value) return value;
-        if (Date.now() > end) throw new BenchError(`waited ${ms} ms in vain: ${what}`);
+        if (Date.now() > end) throw new BenchError(`waited ${ms * PATIENCE} ms in vain: ${what}`);
         await sleep(everyMs);
     }
 }

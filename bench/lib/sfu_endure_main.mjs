@@ -22,6 +22,7 @@ const HELP = `One sfud under load for a long time, with joins, leaves, moves of 
   --build DIR     take the programs from this build folder, and build nothing; one with sanitizers is fine: it gets as many
                   watchers as make the load for it, their findings are faults, its memory is not judged, and its losses
                   are only while it had its core to itself
+  --smoke         what is lost is told, and no fault: does it work at all, on a machine that others use?
   --write         keep the account in docs/bench/sfu-endurance.md
   --json          the account as one line of JSON on stdout
 
@@ -32,7 +33,7 @@ const err = (text) => process.stderr.write(`${text}\n`);
 
 function options(argv) {
     const flag = { type: 'boolean', default: false };
-    const { values } = parseArgs({ args: argv, options: { minutes: { type: 'string', default: '30' }, load: { type: 'string', default: '0.7' }, rate: { type: 'string', default: '90' }, seed: { type: 'string', default: '1' }, build: { type: 'string' }, write: flag, json: flag, help: flag } });
+    const { values } = parseArgs({ args: argv, options: { minutes: { type: 'string', default: '30' }, load: { type: 'string', default: '0.7' }, rate: { type: 'string', default: '90' }, seed: { type: 'string', default: '1' }, build: { type: 'string' }, smoke: flag, write: flag, json: flag, help: flag } });
     const n = (name) => {
         if (!/^\d+(\.\d+)?$/.test(values[name]) || !(Number(values[name]) > 0)) throw new Error(`--${name} needs a number above 0, not ${values[name]}`);
         return Number(values[name]);
@@ -61,7 +62,7 @@ function lines(a) {
         ['in the server', Object.entries(a.inside).map(([where, n]) => `${where}: ${n}`).join('; ') || 'nothing lost'],
         ['memory', a.sanitized ? `not judged under a sanitizer: ${a.memory}` : a.memory],
         ['left at the end', `${a.left.transports} transports, ${a.left.rooms} rooms`],
-        ...a.unjudged.map((f) => ['not judged', `${f}: others had the server's core for ${(100 * a.kept).toFixed(0)} % of the time`]),
+        ...a.unjudged.map((f) => ['not judged', `${f}; others had the server's core for ${(100 * a.kept).toFixed(0)} % of the time`]),
         ...a.faults.map((f) => ['**fault**', f]),
     ];
 }

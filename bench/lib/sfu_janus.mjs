@@ -3,7 +3,7 @@
 import WebSocket from 'ws';
 import * as janus from '../peers/janus.mjs';
 
-const REPLY_MS = 20_000;
+const REPLY_MS = 90_000;
 /** Behind a link the server must not know the client's own address, or it would go there past the link. */
 const hidden = (sdp) => sdp.replace(/^a=candidate:.*\r?\n/gm, '');
 

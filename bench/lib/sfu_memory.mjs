@@ -15,7 +15,7 @@ async function measure(contender, ctx) {
     const before = rssOf(scene.driver.pids);
     ctx.step(`${more} more`);
     await scene.subscribe('stage', more);
-    await scene.flowing(30_000);
+    await scene.flowing();
     await scene.whole(20_000);
     await scene.wait(warmup);
     const window = await scene.window(seconds);

@@ -4,8 +4,9 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { BenchError, freePort, start as startProcess, treeOf, until, waitPort } from './proc.mjs';
-import { answersStun, freeRange } from '../peers/coturn.mjs';
+import { freePort, freeRange } from './ports.mjs';
+import { BenchError, start as startProcess, treeOf, until, waitPort } from './proc.mjs';
+import { answersStun } from '../peers/coturn.mjs';
 import { privateFolder, program, serviceUser, writeForService } from '../peers/service.mjs';
 
 /** Allocations that one credential may hold in Sotto ([turn] user_quota's default). */

@@ -2,30 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { join } from 'node:path';
-import { freePort, rssOf, start as startProcess, treeOf, until, waitPort } from '../lib/proc.mjs';
+import { freePort, freeRange } from '../lib/ports.mjs';
+import { rssOf, start as startProcess, treeOf, until, waitPort } from '../lib/proc.mjs';
 import { fillTemplate, packageVersion, privateFolder, program, serviceUser, writeForService } from './service.mjs';
 
 export const packageName = 'coturn';
 export const version = () => packageVersion(packageName);
 
 const template = new URL('./coturn/turnserver.conf', import.meta.url).pathname;
-
-/** The first of `count` UDP ports in a row that are free, below the kernel's own range and the harness' single ports. */
-export async function freeRange(count) {
-    for (let tries = 0; tries < 100; tries++) {
-        const base = 21000 + Math.floor(Math.random() * (32000 - 21000 - count));
-        const sample = [0, count >> 1, count - 1].map((offset) => base + offset);
-        if ((await Promise.all(sample.map(isFree))).every(Boolean)) return base;
-    }
-    throw new Error(`no ${count} free UDP ports in a row between 21000 and 32000`);
-}
-
-const isFree = (port) =>
-    new Promise((resolve) => {
-        const socket = createSocket('udp4');
-        socket.once('error', () => resolve(false));
-        socket.bind(port, '127.0.0.1', () => socket.close(() => resolve(true)));
-    });
 
 /**
  * Starts coturn pinned to ctx.cpus.server. relays: how many allocations there will be at most.

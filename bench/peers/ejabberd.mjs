@@ -104,7 +104,7 @@ export async function start(ctx, { users = 100, pool = 10, db: given = null, set
     const server = startProcess({ name: 'ejabberd', cmd: erl, args: erlangArguments(folder.path, users), cpus,
         user: serviceUser()?.name, cwd: folder.path, env: environment(folder.path) });
     const stop = async () => {
-        await server.stop('SIGTERM', 15_000);
+        await server.stop('SIGTERM', 60_000);
         if (!given) await db.stop();
         folder.remove();
     };

@@ -3,7 +3,8 @@ import { readFileSync, readdirSync, writeFileSync, mkdirSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { packageVersion } from '../lib/host.mjs';
-import { BenchError, freePort, start as startProcess, tail, waitPort } from '../lib/proc.mjs';
+import { freePort, release, reserve } from '../lib/ports.mjs';
+import { BenchError, start as startProcess, tail, waitPort } from '../lib/proc.mjs';
 
 export const packageName = 'janus';
 export const version = () => packageVersion(packageName);
@@ -13,13 +14,14 @@ const WANTED = ['libjanus_videoroom.so', 'libjanus_websockets.so'];
 /** Between the ports that the harness hands out and those of the kernel (see freePort and ip_local_port_range). */
 const RTP_RANGES = [29000, 29900, 30800, 31700].map((from) => [from, from + 899]);
 
+const nameOf = ([from]) => `janus-${from}`;
+
 /** A range in which nobody listens yet: another Janus may run, and one capture must not see both. */
 function freeRange() {
     const used = ['/proc/net/udp', '/proc/net/udp6'].flatMap((file) => readFileSync(file, 'utf8').split('\n').slice(1))
         .map((line) => parseInt(/^\s*\d+: \w+:(\w+)/.exec(line)?.[1] ?? '0', 16));
     const free = RTP_RANGES.filter(([from, to]) => !used.some((port) => port >= from && port <= to));
-    const choice = free.length > 0 ? free : RTP_RANGES;
-    return choice[Math.floor(Math.random() * choice.length)];
+    return free.find((range) => reserve(nameOf(range))) ?? RTP_RANGES[Math.floor(Math.random() * RTP_RANGES.length)];
 }
 
 /** Where the package has its loadable parts: /usr/lib/<architecture>/janus. */
@@ -87,7 +89,10 @@ export async function start(ctx, { variant = 'tuned' } = {}) {
     configure(folder, variant, wsPort, range);
     // --disable-colors and a log on stdout is how Debian's unit starts it; ours goes to a file of the measurement.
     const handle = startProcess({ name: `janus-${variant}`, cmd: 'janus', args: ['-F', folder, '--disable-colors'], cpus: ctx.cpus.server });
-    const stop = () => handle.stop('SIGINT', 3000);
+    const stop = async () => {
+        await handle.stop('SIGINT', 3000);
+        release(nameOf(range));
+    };
     try {
         await waitPort(wsPort, { process: handle });
     } catch (error) {

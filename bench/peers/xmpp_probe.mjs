@@ -50,7 +50,7 @@ export class Probe {
         this.#socket.send(xml);
     }
 
-    wait(pattern, ms = 5000) {
+    wait(pattern, ms = 60_000) {
         const at = this.#seen.findIndex((xml) => pattern.test(xml));
         if (at >= 0) return Promise.resolve(this.#seen.splice(at, 1)[0]);
         return new Promise((resolve, reject) => {

@@ -11,7 +11,7 @@ const LIMIT_US = 200_000;
 
 async function calls(load, rate, seconds) {
     load.send({ op: 'calls', rate, seconds });
-    return load.next('called', (seconds + 30) * 1000);
+    return load.next('called', (seconds + 90) * 1000);
 }
 
 const keepsUp = ({ calls: it }) => it.ring.p99 < LIMIT_US && it.accept.p99 < LIMIT_US && it.lost === 0 && it.refused === 0 && it.ended === it.started;

@@ -22,7 +22,7 @@ async function measure(contender, ctx) {
     ctx.step('downloading');
     const run = await load(ctx, server, ['--url', server.url, '--method', 'GET', '--bytes', kib * KIB, '--files', files, '--clients', clients,
         '--mib-per-s', mib_per_s, '--warmup-ms', warmup * 1000, '--ms', seconds * 1000]);
-    return sampleOf(run, ctx.params);
+    return sampleOf(run, ctx.params, { smoke: ctx.smoke });
 }
 
 export default {

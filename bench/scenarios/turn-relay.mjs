@@ -25,19 +25,20 @@ async function startCoturn(contender, ctx, pairs) {
     return {
         pids: () => server.pids(),
         log: () => server.log(),
-        open: (turn, n) => turn.ask({ op: 'open', server: `${server.host}:${server.port}`, accounts, pairs: n }, 30_000),
+        open: (turn, n) => turn.ask({ op: 'open', server: `${server.host}:${server.port}`, accounts, pairs: n }),
     };
 }
 
 /** What is wrong with a window, as sentences. */
-function faultsOf(stats, pairs) {
+function faultsOf(stats, pairs, smoke) {
     const faults = [];
     const check = (ok, text) => ok || faults.push(text);
     check(stats.ready === pairs, `${stats.ready} of ${pairs} allocations are there`);
     check(stats.bad === 0, `${stats.bad} packets that are not what was sent`);
+    check(stats.received > 0, 'no packet came');
+    if (smoke) return faults; // it asks for no speed
     check(stats.lost === 0, `${stats.lost} packets lost on a link that loses none`);
     check(stats.received >= 0.98 * stats.sent, `${stats.received} packets came where ${stats.sent} were sent`);
-    check(stats.received > 0, 'no packet came');
     return faults;
 }
 
@@ -61,11 +62,15 @@ async function measure(contender, ctx) {
     await turn.ask({ op: 'mark' });
     const cpu = cpuClock(server.pids());
     await sleep(seconds * 1000, undefined, { signal: ctx.signal });
-    const stats = await turn.ask({ op: 'stats' });
+    let stats = await turn.ask({ op: 'stats' });
+    for (let i = 0; ctx.smoke && stats.received === 0 && i < 60; i++) {
+        await sleep(500, undefined, { signal: ctx.signal });
+        stats = await turn.ask({ op: 'stats' });
+    }
     const cpu_s = cpu();
     const rss = rssOf(server.pids());
-    await turn.ask({ op: 'close' }, 25_000);
-    const faults = faultsOf(stats, pairs);
+    await turn.ask({ op: 'close' });
+    const faults = faultsOf(stats, pairs, ctx.smoke);
     return {
         figures: {
             cpu_ns_per_packet: (cpu_s / stats.received) * 1e9,

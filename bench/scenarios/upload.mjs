@@ -35,7 +35,7 @@ async function measure(contender, ctx) {
     ctx.step('uploading');
     const run = await load(ctx, server, ['--url', server.url, '--method', 'PUT', '--bytes', kib * KIB, '--clients', clients,
         '--mib-per-s', mib_per_s, '--warmup-ms', warmup * 1000, '--ms', seconds * 1000]);
-    return sampleOf(run, ctx.params, fault(server.root, kib * KIB, run.done.transfers));
+    return sampleOf(run, ctx.params, { fault: fault(server.root, kib * KIB, run.done.transfers), smoke: ctx.smoke });
 }
 
 export default {

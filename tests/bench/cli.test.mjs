@@ -1,11 +1,11 @@
 // bench/run as a user starts it, with scenarios made for the purpose.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { until } from '../../bench/lib/proc.mjs';
+import { runs, until } from '../../bench/lib/proc.mjs';
 import { schemaFaults } from '../../bench/lib/results.mjs';
 
 const root = new URL('../../', import.meta.url).pathname;
@@ -101,7 +101,7 @@ test('Ctrl-C ends what was started and leaves no folder', async () => {
         let pid = null;
         const { code, err } = await bench(['endless'], {
             onError: (text, child) => {
-                const found = /pid (\d+)/.exec(text);
+                const found = /pid (\d+)\b(?=\D)/.exec(text);
                 if (found && !pid) {
                     pid = Number(found[1]);
                     child.kill(signal);
@@ -109,7 +109,7 @@ test('Ctrl-C ends what was started and leaves no folder', async () => {
             },
         });
         assert.equal(code, 130, err);
-        await until('the child is gone', () => !existsSync(`/proc/${pid}`));
+        await until('the child is gone', () => !runs(pid));
         assert.deepEqual(readdirSync(scratch), []);
     }
 });

@@ -71,12 +71,14 @@ test('what passes the loopback device is counted, each way, and nothing else', {
 
 const build = process.env.SOTTO_TEST_BUILD ? ['--build', process.env.SOTTO_TEST_BUILD] : [];
 let counted;
-/** Both contenders in one run, which both tests look at. */
-const run = () => {
+const isWhole = (result) => Object.values(result.contenders).every(({ why }) => !/dropped/.test(why ?? ''));
+/** Both contenders in one run, which both tests look at; another one where the machine had no time for what was to be compared. */
+const run = (tries = 4) => {
     const args = ['--count-check', '--peer', 'janus', '--set', 'seconds=1'];
-    const done = spawnSync(new URL('../../bench/run', import.meta.url).pathname, ['sfu-broadcast', '--smoke', '--json', ...build, ...args], { encoding: 'utf8', timeout: 120_000 });
+    const done = spawnSync(new URL('../../bench/run', import.meta.url).pathname, ['sfu-broadcast', '--smoke', '--json', ...build, ...args], { encoding: 'utf8', timeout: 300_000 });
     assert.ok(done.stdout, done.stderr);
-    return JSON.parse(done.stdout.trim().split('\n').at(-1));
+    const result = JSON.parse(done.stdout.trim().split('\n').at(-1));
+    return isWhole(result) || tries === 1 ? result : run(tries - 1);
 };
 
 for (const contender of ['ours', 'janus']) {

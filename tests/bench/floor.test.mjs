@@ -136,7 +136,7 @@ describe('the streams through TURN', () => {
         const server = await turnOurs.start(ctx, { relays: 20 });
         assert.equal(server.accounts.length, 2); // 16 allocations a credential
         const turn = await startLines('sotto-load-turn', []);
-        const opened = await turn.ask({ op: 'open', server: `127.0.0.1:${server.port}`, accounts: server.accounts, pairs: 20 }, 30_000);
+        const opened = await turn.ask({ op: 'open', server: `127.0.0.1:${server.port}`, accounts: server.accounts, pairs: 20 });
         assert.equal(opened.pairs, 20);
         await turn.ask({ op: 'mark' });
         await turn.ask({ op: 'send', packets_per_s: 100, bytes: 500, burst: 2 });
@@ -146,13 +146,13 @@ describe('the streams through TURN', () => {
         });
         assert.equal(stats.bad + stats.lost, 0, JSON.stringify(stats));
         assert.ok(stats.latency.p50 > 0);
-        assert.equal((await turn.ask({ op: 'close' }, 25_000)).ev, 'closed');
+        assert.equal((await turn.ask({ op: 'close' })).ev, 'closed');
     });
 
     test('a refused allocation is told with its code', async () => {
         const server = await turnOurs.start(ctx, { relays: 4 });
         const turn = await startLines('sotto-load-turn', []);
-        const open = (accounts, pairs) => turn.ask({ op: 'open', server: `127.0.0.1:${server.port}`, accounts, pairs }, 30_000);
+        const open = (accounts, pairs) => turn.ask({ op: 'open', server: `127.0.0.1:${server.port}`, accounts, pairs });
         await assert.rejects(open([{ ...server.accounts[0], credential: 'wrong' }], 1), /allocation 0 was refused: 401/);
         await assert.rejects(open([], 1), /accounts/);
         await assert.rejects(open(server.accounts, 17), /refused: (486|508)/); // quota, or no port left
@@ -161,7 +161,9 @@ describe('the streams through TURN', () => {
 
 test('the password hash alone', () => {
     const run = (args) => JSON.parse(execFileSync(join(build, 'bench/sotto-load-bcrypt'), args, { encoding: 'utf8' }));
-    const [four, eight] = ['4', '8'].map((cost) => run(['--cost', cost, '--seconds', '0']).cpu_s_per_hash);
+    // The least of ten: a millisecond's work may be charged with what the machine did besides.
+    const least = (cost) => Math.min(...Array.from({ length: 10 }, () => run(['--cost', cost, '--seconds', '0']).cpu_s_per_hash));
+    const [four, eight] = ['4', '8'].map(least);
     assert.ok(eight > 4 * four, `${four} and ${eight}: four steps are 16 times the work`);
     assert.throws(() => run(['--cost', '21']));
 });
@@ -172,12 +174,12 @@ describe('programs by lines', () => {
         const fake = mkdtempSync(join(dir, 'fake-'));
         execFileSync('mkdir', [join(fake, 'bench')]);
         const program = (text) => writeFileSync(join(fake, 'bench/p'), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
-        const start = () => Lines.start({ ...ctx, build: fake }, { program: 'p', ms: 2000 });
+        const start = (ms) => Lines.start({ ...ctx, build: fake }, { program: 'p', ms });
         program('echo gone >&2; exit 3');
         await assert.rejects(start(), /p ended: .*gone/s);
         program('echo not json; sleep 5');
         await assert.rejects(start(), /not a JSON line/);
         program('exec sleep 30');
-        await assert.rejects(start(), /no answer to ready within 2000 ms/);
+        await assert.rejects(start(300), /no answer to ready within 300 ms/);
     });
 });

@@ -1,29 +1,33 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { TICKS, cpuOf, cpuOfTree, freePort, rssOf, start, treeOf, until, useLogDir, waitPort } from '../../bench/lib/proc.mjs';
+import { TICKS, cpuOf, cpuOfTree, freePort, rssOf, runs, start, treeOf, until, useLogDir, waitPort } from '../../bench/lib/proc.mjs';
 
 const dir = mkdtempSync(join(tmpdir(), 'sotto-test-'));
 useLogDir(dir);
 after(() => rmSync(dir, { recursive: true }));
 const LIB = new URL('../../bench/lib/proc.mjs', import.meta.url).href;
-const gone = (pid) => !existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+const gone = (pid) => !runs(pid);
 
-/** A process that burns CPU until it used so many seconds, tells what it measured itself, and stays. */
+/** A process that burns CPU until it used so many seconds, tells what it measured itself, and stays; at SIGUSR2 it tells that again. */
 const BURN = (s) => `const t0 = process.cpuUsage(); const used = () => { const u = process.cpuUsage(t0); return (u.user + u.system) / 1e6; };
-    while (used() < ${s}); console.log('USED', process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6); setInterval(() => {}, 1e6);`;
-const used = (p) => until('it has burnt', () => /USED ([\d.]+)/.exec(p.log())?.[1]);
+    const tell = () => { const { user, system } = process.cpuUsage(); console.log('USED', (user + system) / 1e6); };
+    process.on('SIGUSR2', tell); while (used() < ${s}); tell(); setInterval(() => {}, 1e6);`;
+/** What it told, the n-th time. */
+const used = (p, n = 0) => until('it tells what it has burnt', () => [...p.log().matchAll(/USED ([\d.]+)\n/g)][n]?.[1]);
 
 test('the CPU of a busy process is right within ticks', async () => {
     const p = start({ name: 'burn', cmd: process.execPath, args: ['-e', BURN(0.5)] });
-    const said = Number(await used(p));
+    const before = Number(await used(p));
     const read = cpuOf(p.pid);
-    assert.ok(Math.abs(read - said) <= 4 / TICKS, `it says ${said}, /proc says ${read}`);
+    process.kill(p.pid, 'SIGUSR2');
+    const after = Number(await used(p, 1));
+    assert.ok(before > 0.5 && read >= before - 2 / TICKS && read <= after + 2 / TICKS, `it says ${before}, then ${after}; between them /proc says ${read}`);
     await p.stop();
     assert.equal(cpuOf(p.pid), 0);
 });
@@ -89,23 +93,29 @@ test('ports are free for TCP and UDP, and given out once', async () => {
     })));
 });
 
-/** A node that starts a child, a daemon that leaves its group, tells their pids, and then ends as `end` says. */
+/** A node that starts a child, a daemon that leaves its group, tells their pids, and ends as `end` says when it is told to. */
 function parent(end) {
     const script = `const { start } = await import(${JSON.stringify(LIB)});
         const a = start({ name: 'a', cmd: 'sleep', args: ['600'], log: ${JSON.stringify(join(dir, 'a'))} });
         const d = start({ name: 'd', cmd: 'sh', args: ['-c', 'setsid sleep 600 & echo $!; wait'], pipe: true, log: ${JSON.stringify(join(dir, 'd'))} });
-        d.child.stdout.once('data', (pid) => { console.log('PIDS', a.pid, d.pid, Number(pid)); ${end} });`;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'ignore'] });
+        d.child.stdout.once('data', (pid) => { console.log('PIDS', a.pid, d.pid, Number(pid)); process.stdin.once('data', () => { ${end} }); });`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['pipe', 'pipe', 'ignore'] });
     let text = '';
     child.stdout.on('data', (chunk) => (text += chunk));
-    const pids = until('the parent tells', () => /PIDS (.*)\n/.exec(text)?.[1].split(' ').map(Number));
+    // Each is told when it is what it shall be: no longer the shell, or the program that arranges for its end.
+    const pids = until('the parent tells', () => {
+        const all = /PIDS (.*)\n/.exec(text)?.[1].split(' ').map(Number);
+        return all && programOf(all[0]).endsWith('sleep') && programOf(all[2]).endsWith('sleep') && all;
+    });
     return { child, pids };
 }
+const programOf = (pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0];
 
 test('children end with a parent that ends, in order or by an error, and daemons that left the group, too', async () => {
     for (const end of ['process.exit(0);', 'throw new Error("nobody catches it");']) {
-        const { pids } = parent(end);
+        const { child, pids } = parent(end);
         const all = await pids;
+        child.stdin.write('now\n');
         await until(`${end}: all are gone`, () => all.every(gone), 5000);
     }
 });

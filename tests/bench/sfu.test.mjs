@@ -2,6 +2,7 @@
 // drivers fail with words.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -98,11 +99,15 @@ test('in a meeting everybody sees all the others, as himself', async () => {
 });
 
 test('CPU time is counted finely, and of the processes that are asked for', async (t) => {
-    const busy = spawn(process.execPath, ['-e', 'while (process.cpuUsage().user < 4e5); setInterval(() => {}, 1000); console.log("done")'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const code = `const had = process.cpuUsage(); const used = () => process.cpuUsage(had).user; console.log('ready');
+        process.stdin.once('data', () => { const from = used(); while (used() - from < 4e5); console.log('done'); });`;
+    const busy = spawn(process.execPath, ['-e', code], { stdio: ['pipe', 'pipe', 'inherit'] });
     t.after(() => busy.kill('SIGKILL'));
+    await once(busy.stdout, 'data'); // it has begun, and waits until the clocks run
     const idle = cpuClock([process.pid]);
     const clock = cpuClock([busy.pid]);
-    await new Promise((resolve) => busy.stdout.once('data', resolve));
+    busy.stdin.write('go\n');
+    await once(busy.stdout, 'data');
     const took = clock();
     assert.ok(took > 0.3, `${took} s of the 0.4 s that it says it had`);
     assert.ok(idle() < took);

@@ -18,7 +18,7 @@ beforeEach(() => {
     chmodSync(dir, 0o755);
     useLogDir(dir);
     undo = [];
-    ctx = { dir, build, cpus: {}, defer: (fn) => undo.push(fn), step: () => {} };
+    ctx = { dir, build, cpus: {}, defer: (fn) => undo.push(fn), step: () => {}, smoke: true }; // smoke: a window in which nothing ended is no answer
 });
 afterEach(async () => {
     for (const fn of undo.reverse()) await fn();

@@ -99,7 +99,7 @@ beforeEach(async () => {
     chmodSync(dir, 0o755);
     useLogDir(dir);
     undo = [];
-    ctx = { dir, build, cpus: {}, defer: (fn) => undo.push(fn), step: () => {} };
+    ctx = { dir, build, cpus: {}, defer: (fn) => undo.push(fn), step: () => {}, smoke: true };
     fake = await FakeServer.start();
 });
 afterEach(async () => {
@@ -108,6 +108,8 @@ afterEach(async () => {
     rmSync(ctx.dir, { recursive: true, force: true });
 });
 const meter = () => new CpuMeter({ server: () => [process.pid] });
+/** The most that an open loop may send in its window: what was due in it, and what had become due before and was sent late. */
+const mostDue = (rate, { window_s, late_ms }) => rate * (window_s + late_ms / 1000) + 2;
 const begin = (options) => XmppLoad.start(ctx, fake, { managed: 0, ...options });
 
 test('direct, as many as go: each sender has so many under way, all arrive', { skip }, async () => {
@@ -118,9 +120,9 @@ test('direct, as many as go: each sender has so many under way, all arrive', { s
     assert.ok(cpu.server >= 0 && cpu.window_s > 0);
     assert.equal(done.latency.delivery.count, done.sent);
     const again = await load.run({ rate: 200, warmup: 0.1, seconds: 0.5 }, meter());
-    assert.ok(again.done.sent > 0 && again.done.sent <= 200 * again.done.window_s + 5, `${again.done.sent} of about 100`);
+    assert.ok(again.done.sent > 0 && again.done.sent <= mostDue(200, again.done), `${again.done.sent} of about 100, up to ${again.done.late_ms} ms late`);
     assert.equal(again.done.latency.delivery.count, again.done.sent);
-    assert.ok(again.done.latency.ack.count >= 3, 'some are followed by a ping');
+    assert.ok(again.done.latency.ack.count >= Math.floor(again.done.sent / 16) - 1, 'one in 16 is followed by a ping');
 });
 
 test('what is dropped is lost, what comes twice is told', { skip }, async () => {
@@ -140,7 +142,7 @@ test('a room: one message is as many deliveries as members', { skip }, async () 
     const load = await begin({ mode: 'room', clients: 10, members: 5 });
     const { done } = await load.run({ rate: 100, warmup: 0.1, seconds: 0.4 }, meter());
     assert.equal(faultOf(done), null);
-    assert.ok(done.sent > 0 && done.sent <= 100 * done.window_s + 3, `${done.sent} of about 40`);
+    assert.ok(done.sent > 0 && done.sent <= mostDue(100, done), `${done.sent} of about 40, up to ${done.late_ms} ms late`);
     assert.equal(done.latency.delivery.count, done.sent * 5);
     assert.equal(done.latency.ack.count, done.sent, 'its own echo tells the sender');
     const full = await load.run({ window: 2, warmup: 0.1, seconds: 0.3 }, meter());
