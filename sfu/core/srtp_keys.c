@@ -27,5 +27,6 @@ int srtp_derive(uint8_t *out, size_t out_len, enum srtp_label label, const uint8
     bool ok = EVP_EncryptInit_ex(c, aes, NULL, key, iv) == 1 &&
               EVP_EncryptUpdate(c, out, &n, out, (int)out_len) == 1;
     EVP_CIPHER_CTX_free(c);
+    OPENSSL_cleanse(iv, sizeof iv);
     return ok ? OK : ERR_IO;
 }
