@@ -22,6 +22,11 @@
 #define IDLE_WINDOW_S     0.5
 #define IDLE_BEGINS       0.8 /* of the window */
 #define IDLE_ENDS         0.5
+#define CALM_BEFORE_US    10000000 /* that nothing was to be seen */
+#define CALM_SHARE        0.85     /* of the target that is used at most */
+#define CALM_QUEUE_MS     20.0
+#define CALM_MAX_BPS      6000000.0
+#define CALM_LOSS         0.005 /* lately, and none just now */
 #define REMB_FRESH_US     10000000
 #define RR_LOW            5 /* 2 %, 10 %: draft section 6, in 1/256ths */
 #define RR_HIGH           26
@@ -102,7 +107,7 @@ static void watch_use(struct bwe *b, int64_t now_us)
     b->idle_bits += allowed * s - (double)b->media_bytes * 8;
     b->idle_bits = limited(b->idle_bits, -window, window);
     b->media_bytes = 0;
-    b->idle_us = now_us;
+    b->idle_us = now_us > b->idle_us ? now_us : b->idle_us; /* a feedback may be told late */
     bool was = b->application_limited;
     b->application_limited = b->idle_bits > window * (was ? IDLE_ENDS : IDLE_BEGINS);
     if (was && !b->application_limited) {
@@ -202,7 +207,7 @@ static void conclude(struct bwe *b, int64_t newest_sent_us, int64_t now_us)
     if (newest_sent_us != INT64_MIN) {
         take_rtt(b, newest_sent_us, now_us);
     }
-    b->unanswered_us = 0;
+    b->unanswered_us = b->history.last_us > now_us ? now_us : 0;
     watch_use(b, now_us);
     struct bwe_rate_input in = {
         .usage = b->delay.usage,
@@ -272,6 +277,25 @@ size_t bwe_on_feedback(struct bwe *b, const struct twcc_feedback *fb, const stru
     conclude(b, newest_sent_us, now_us);
     note_probing(b);
     return taken;
+}
+
+static bool seen_lately(int64_t at_us, int64_t now_us)
+{
+    return at_us != INT64_MIN && now_us - at_us < CALM_BEFORE_US;
+}
+
+bool bwe_is_calm(const struct bwe *b, int64_t now_us)
+{
+    const struct bwe_delay *d = &b->delay;
+    const struct bwe_loss *l = &b->loss;
+    bool sloping = d->usage != BWE_NORMAL || d->over_ms >= 0 || d->points < BWE_TREND_POINTS;
+    bool lossy = l->average > CALM_LOSS || l->lost > 0 || l->limit_bps < b->rate.bps;
+    double most = fmin(CALM_SHARE * (double)b->target_bps, CALM_MAX_BPS);
+    if (!hears_twcc(b) || sloping || lossy || b->probing || probe_busy(&b->probe)) {
+        return false;
+    }
+    return b->acked.bps >= 0 && b->acked.bps < most && bwe_delay_queue_ms(d) < CALM_QUEUE_MS &&
+           !seen_lately(b->rate.decreased_us, now_us) && !seen_lately(b->rate.narrow_us, now_us);
 }
 
 void bwe_on_rr_loss(struct bwe *b, uint8_t fraction_lost, int64_t now_us)

@@ -75,10 +75,15 @@ struct bwe {
 void bwe_init(struct bwe *b, const struct bwe_config *cfg, int64_t now_us);
 /* Bytes of the whole RTP packet. Returns its transport-wide number. */
 uint16_t bwe_on_sent(struct bwe *b, size_t bytes, enum bwe_kind kind, int64_t now_us);
-/* A parsed feedback with n statuses (at most SEND_HISTORY are looked at). Nothing that it says can
- * do harm: what makes no sense is counted and left out. Returns the number of packets with news. */
+/* A parsed feedback with n statuses (at most SEND_HISTORY are looked at), and when it came: packets
+ * may have left since, but nothing else may have been told since. Nothing that it says can do harm:
+ * what makes no sense is counted and left out. Returns the number of packets with news. */
 size_t bwe_on_feedback(struct bwe *b, const struct twcc_feedback *fb, const struct twcc_status *st,
                        size_t n, int64_t now_us);
+/* Nothing shows that the link has an end, and it isn't looked for: no queue, next to no loss, no
+ * probe, far less is sent than the estimate allows, and so few packets that the history holds them.
+ * A feedback may then be told 200 ms after it came. */
+bool bwe_is_calm(const struct bwe *b, int64_t now_us);
 /* fraction_lost of a report block (1/256ths). Used where no transport-wide feedback comes. */
 void bwe_on_rr_loss(struct bwe *b, uint8_t fraction_lost, int64_t now_us);
 /* An upper bound, where no transport-wide feedback comes. */

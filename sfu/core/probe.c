@@ -100,7 +100,7 @@ void probe_hurry(struct probe *p)
     p->full = false; /* it was, before */
 }
 
-static bool busy(const struct probe *p)
+bool probe_busy(const struct probe *p)
 {
     for (unsigned i = 0; i < PROBE_CLUSTERS; i++) {
         if (p->cluster[i].id != 0 && (p->cluster[i].sending || !p->cluster[i].judged)) {
@@ -136,7 +136,7 @@ void probe_tick(struct probe *p, const struct probe_state *s, int64_t now_us)
     } else if (p->then_bps > s->estimate_bps) {
         start(p, p->then_bps, now_us);
         p->then_bps = 0;
-    } else if (!busy(p) && now_us >= ready_us(p, s)) {
+    } else if (!probe_busy(p) && now_us >= ready_us(p, s)) {
         p->explored_bps = s->wanted_bps;
         start(p, fmin(FURTHER_SCALE * s->estimate_bps, top(s)), now_us);
     }
@@ -279,7 +279,7 @@ void probe_go_on(struct probe *p, const struct probe_result *r, const struct pro
                  int64_t now_us)
 {
     p->full = r->saturated && !r->gained;
-    if (r->saturated || s->congested || !worth(s) || busy(p) || p->then_bps > 0) {
+    if (r->saturated || s->congested || !worth(s) || probe_busy(p) || p->then_bps > 0) {
         return;
     }
     if (r->bps >= FURTHER_SHARE * r->target_bps) {

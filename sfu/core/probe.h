@@ -81,6 +81,8 @@ void probe_go_on(struct probe *p, const struct probe_result *r, const struct pro
                  int64_t now_us);
 /* The link seems to have become better: probes as soon as nothing speaks against it. */
 void probe_hurry(struct probe *p);
+/* A cluster is being sent, or its feedback is awaited. */
+bool probe_busy(const struct probe *p);
 /* When probe_tick has work; INT64_MAX: only a change of its state brings any. */
 int64_t probe_deadline(const struct probe *p, const struct probe_state *s);
 

@@ -267,6 +267,14 @@ static bool is_urgent(const struct subscriber_rate *r, int64_t now_us)
     return more || budget_of(r, now_us) < r->result.used_bps;
 }
 
+/* Nothing is to be decided by the feedback that comes next. */
+static void note_calm(struct subscriber_rate *r, int64_t now_us)
+{
+    r->pace.transport->rtcp.open = r->twcc && r->trust.state <= RATE_PATIENT &&
+                                   r->result.next_bps == 0 && out_pace_held(&r->pace) == 0 &&
+                                   bwe_is_calm(r->pace.bwe, now_us);
+}
+
 bool subscriber_rate_rtcp(struct subscriber_rate *r, const uint8_t *data, size_t len,
                           struct twcc_status *statuses, int64_t now_us, bool *bad)
 {
@@ -280,6 +288,7 @@ bool subscriber_rate_rtcp(struct subscriber_rate *r, const uint8_t *data, size_t
     }
     *bad |= more < 0;
     tick(r, now_us);
+    note_calm(r, now_us);
     if (!r->pace.bwe || bwe_target_bps(r->pace.bwe) == before) {
         return false;
     }
@@ -467,6 +476,7 @@ void subscriber_rate_run(struct subscriber_rate *r, uint8_t shed, int64_t now_us
         tick(r, now_us);
     }
     set_pace(r, now_us);
+    note_calm(r, now_us);
 }
 
 /* ---- statistics ---- */

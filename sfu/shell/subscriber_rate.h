@@ -78,7 +78,9 @@ struct subscriber_rate *subscriber_rate_of(const struct transport *t);
 void subscriber_rate_prefetch(const struct transport *t);
 /* One decrypted RTCP compound: transport-wide feedback, REMB, loss of reports. `statuses` is room
  * for RATE_STATUSES. Returns whether slots should be looked at now (subscriber_rate_run) and not
- * only when it is due. *bad: a feedback made no sense. */
+ * only when it is due. *bad: a feedback made no sense. now_us is when it came. As long as nothing
+ * shows that the link is narrow it may come to be handed over RTCP_WAIT_US later, in its order:
+ * the transport's rtcp.open says so. */
 bool subscriber_rate_rtcp(struct subscriber_rate *r, const uint8_t *data, size_t len,
                           struct twcc_status *statuses, int64_t now_us, bool *bad);
 /* Each 100 ms, and when subscriber_rate_rtcp says so: shares the estimate over the video slots.

@@ -17,6 +17,7 @@
 #include "sfu/core/srtp_writer.h"
 #include "sfu/shell/dtls.h"
 #include "sfu/shell/out_queue.h"
+#include "sfu/shell/rtcp_wait.h"
 #include "sfu/shell/srtp_peer.h"
 
 #define TRANSPORT_ADDRESSES 8 /* verified addresses kept a transport */
@@ -79,9 +80,10 @@ struct transport {
     struct publisher *publisher;   /* one of the two, by `which` */
     struct subscriber *subscriber;
     int64_t heard_us;                /* last verified check or authenticated packet */
-    struct admission_bucket packets; /* of a publisher (admission_packet) */
+    struct rtcp_queue rtcp;          /* a subscriber's that waits */
     bool connected;                  /* keyed */
     bool lost;                       /* to be removed at the end of this turn */
+    struct admission_bucket packets; /* of a publisher (admission_packet) */
     struct transport *prev, *next;
     struct transport *prev_publisher, *next_publisher; /* utlist of those that publish */
 

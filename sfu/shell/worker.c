@@ -240,6 +240,7 @@ static void periodic(struct worker *w)
 {
     if (w->now_us >= w->fast_us) {
         w->fast_us = w->now_us + FAST_US;
+        worker_rtcp_due(w);
         worker_feedback(w);
         worker_stats(w);
     }
@@ -370,9 +371,10 @@ static int setup(struct worker *w)
     w->router = router_new(&limits);
     w->table = transport_table_new();
     w->queue = out_queue_new(send_trains, w);
+    w->waits = rtcp_wait_new();
     w->trains = true;
     setup_admission(w);
-    if (!w->router || !w->table || !w->queue) {
+    if (!w->router || !w->table || !w->queue || !w->waits) {
         return ERR_NOMEM;
     }
     int err = mailbox_new(&w->in, IN_RING);
@@ -424,6 +426,7 @@ static void teardown(struct worker *w)
     }
     tcp_listener_close(w->tcp);
     out_queue_free(w->queue);
+    rtcp_wait_free(w->waits);
     worker_relay_free(w);
     router_free(w->router);
     transport_table_free(w->table);

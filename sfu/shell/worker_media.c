@@ -1,5 +1,6 @@
 /* The way of a packet: decrypted once, parsed once, sent to all who see it; and the RTCP of both
  * sides. */
+#include <stddef.h>
 #include <string.h>
 #include <utlist.h>
 
@@ -118,27 +119,95 @@ static void send_rtcp(struct worker *w, struct transport *t, const uint8_t *data
 
 /* The feedback of many viewers comes at once, and what each of them needs has left the cache since
  * his last: the steps of all together cost little more than those of one. */
-void worker_fetch(const struct worker *w, const struct udp_packet *p, int n)
+static void fetch_transports(struct transport *const *t, size_t n)
 {
-    const struct transport *t[WORKER_FETCH];
-    int found = 0;
-    for (int i = 0; i < n && n > 1; i++) {
-        const struct peer_address *a = transport_by_address(w->table, &p[i].peer);
-        if (a && a->transport->subscriber && a->transport->srtp) {
-            t[found++] = a->transport;
-        }
-    }
-    for (int i = 0; i < found; i++) {
+    for (size_t i = 0; i < n; i++) {
         srtp_peer_prefetch(t[i]->srtp, SRTP_PEER_FAR);
         __builtin_prefetch(t[i]->subscriber, 1);
         __builtin_prefetch(t[i]->out.pace);
     }
-    for (int i = 0; i < found; i++) {
+    for (size_t i = 0; i < n; i++) {
         srtp_peer_prefetch(t[i]->srtp, SRTP_PEER_NEAR);
     }
-    for (int i = 0; i < found; i++) {
+    for (size_t i = 0; i < n; i++) {
         srtp_peer_prefetch(t[i]->srtp, SRTP_PEER_KEYS);
         subscriber_rate_prefetch(t[i]);
+    }
+}
+
+void worker_fetch(const struct worker *w, const struct udp_packet *p, int n)
+{
+    struct transport *t[WORKER_FETCH];
+    size_t found = 0;
+    for (int i = 0; i < n && n > 1; i++) {
+        const struct peer_address *a = transport_by_address(w->table, &p[i].peer);
+        t[i] = a ? a->transport : NULL;
+        __builtin_prefetch(t[i] ? &t[i]->rtcp : NULL, 1);
+    }
+    for (int i = 0; i < n && n > 1; i++) {
+        bool waits = t[i] && t[i]->rtcp.open && rtcp_wait_is_feedback(p[i].data, p[i].len);
+        if (t[i] && t[i]->subscriber && t[i]->srtp && !waits) {
+            t[found++] = t[i];
+        }
+    }
+    fetch_transports(t, found);
+}
+
+/* True: slots are to be looked at. */
+static bool open_waiting(struct worker *w, struct transport *t, struct rtcp_waiting *k)
+{
+    struct subscriber_rate *r = subscriber_rate_of(t);
+    size_t len = k->len;
+    bool bad = false, urgent = false;
+    int err = srtp_peer_unprotect_rtcp(t->srtp, k->data, &len);
+    if (err) {
+        count_refused(w, err);
+        return false;
+    }
+    t->heard_us = k->at_us > t->heard_us ? k->at_us : t->heard_us;
+    if (r) {
+        urgent = subscriber_rate_rtcp(r, k->data, len, w->statuses, k->at_us, &bad);
+    }
+    if (bad) {
+        worker_count(w, SFU_DROP_MALFORMED, 1);
+    }
+    return urgent;
+}
+
+bool worker_rtcp_open(struct worker *w, struct transport *t)
+{
+    struct rtcp_waiting *k[RTCP_WAIT_EACH];
+    bool urgent = false;
+    size_t n = t->rtcp.n > 0 ? rtcp_wait_take(w->waits, &t->rtcp, k) : 0;
+    for (size_t i = 0; i < n; i++) {
+        urgent |= open_waiting(w, t, k[i]);
+    }
+    return urgent;
+}
+
+static struct transport *owner_of(struct rtcp_queue *q)
+{
+    return (struct transport *)(void *)((char *)q - offsetof(struct transport, rtcp));
+}
+
+void worker_rtcp_due(struct worker *w)
+{
+    struct rtcp_queue *q[WORKER_FETCH];
+    struct transport *t[WORKER_FETCH];
+    size_t n;
+    while ((n = rtcp_wait_due(w->waits, q, WORKER_FETCH, w->now_us)) > 0) {
+        for (size_t i = 0; i < n; i++) {
+            t[i] = owner_of(q[i]);
+            __builtin_prefetch(t[i]);
+            __builtin_prefetch(q[i], 1);
+        }
+        for (size_t i = 0; i < n; i++) {
+            rtcp_wait_prefetch(w->waits, q[i]);
+        }
+        fetch_transports(t, n);
+        for (size_t i = 0; i < n; i++) {
+            worker_rate_waited(w, t[i]);
+        }
     }
 }
 
@@ -161,6 +230,13 @@ static bool take_subscriber_rtcp(struct worker *w, struct transport *t, const ui
 
 void worker_rtcp(struct worker *w, struct transport *t, uint8_t *data, size_t len)
 {
+    if (t->rtcp.open && rtcp_wait_is_feedback(data, len) &&
+        rtcp_wait_put(w->waits, &t->rtcp, data, len, w->now_us)) {
+        return;
+    }
+    if (t->rtcp.n > 0) {
+        worker_rate_waited(w, t);
+    }
     int err = srtp_peer_unprotect_rtcp(t->srtp, data, &len);
     if (err) {
         count_refused(w, err);

@@ -62,6 +62,7 @@ struct worker {
     bool coarse;                /* the kernel waits by the millisecond */
 
     struct out_queue *queue;    /* RTP that leaves */
+    struct rtcp_wait *waits;    /* feedback of subscribers that isn't urgent */
     bool trains;                /* the kernel takes them */
     bool joined;                /* datagrams may come joined (UDP_GRO) */
     int64_t count[SFU_METRICS]; /* of this turn, not yet in the metrics */
@@ -148,6 +149,11 @@ void worker_forward(struct worker *w, struct track *track, struct packet *k,
 void worker_rtcp(struct worker *w, struct transport *t, uint8_t *data, size_t len);
 /* These packets, at most WORKER_FETCH, will be handed to worker_receive next. */
 void worker_fetch(const struct worker *w, const struct udp_packet *p, int n);
+/* Opens what has waited long enough; each 10 ms. */
+void worker_rtcp_due(struct worker *w);
+/* Opens a subscriber's feedback that waits, if any does, as if that were done when it came. True:
+ * slots should be looked at now. */
+bool worker_rtcp_open(struct worker *w, struct transport *t);
 /* Feedback of publishers; each 10 ms. */
 void worker_feedback(struct worker *w);
 /* Sender reports of a subscriber, if they are due. */
@@ -163,6 +169,8 @@ void worker_rate_look(struct worker *w, struct transport *t);
 /* A subscriber's decrypted RTCP, as far as it tells of his link. False: some of it was malformed.
  */
 bool worker_rate_rtcp(struct worker *w, struct transport *t, const uint8_t *data, size_t len);
+/* His feedback has waited for long enough. */
+void worker_rate_waited(struct worker *w, struct transport *t);
 /* Before the transport goes: nothing waits for it any more. */
 void worker_rate_close(struct worker *w, struct transport *t);
 

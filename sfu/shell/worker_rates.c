@@ -67,6 +67,7 @@ static void look(struct worker *w, struct transport *t)
     if (t->subscriber && t->connected) {
         struct subscriber_rate *r = rate_of(w, t);
         if (r) {
+            (void)worker_rtcp_open(w, t);
             run(w, t, r);
             out_queue_probe(w->queue, t);
         }
@@ -136,9 +137,21 @@ bool worker_rate_rtcp(struct worker *w, struct transport *t, const uint8_t *data
     return !bad;
 }
 
+void worker_rate_waited(struct worker *w, struct transport *t)
+{
+    if (worker_rtcp_open(w, t)) {
+        run(w, t, subscriber_rate_of(t));
+    }
+    out_queue_probe(w->queue, t);
+}
+
 void worker_rate_close(struct worker *w, struct transport *t)
 {
     due_cancel(&w->rates, &t->rate_due);
+    if (t->rtcp.n > 0) {
+        rtcp_wait_forget(w->waits, &t->rtcp);
+    }
+    t->rtcp.open = false;
     out_queue_forget(w->queue, t);
     subscriber_rate_free(subscriber_rate_of(t));
 }

@@ -13,10 +13,13 @@
 #define PLENTY    5e6 /* more than any link here has */
 #define EACH_SEED for (uint32_t seed = 1; seed <= (net_tells() ? 10 * SEEDS : SEEDS); seed++)
 
+static bool waits; /* feedback does, where it may: each case holds with and without it */
+
 static struct flow *fresh_of(const char *test, uint32_t seed, double source_bps)
 {
     net_of_test(test);
     net_init(&net, seed);
+    net.waits = waits;
     return net_flow(&net, 0, source_bps);
 }
 #define fresh(seed, source_bps) fresh_of(__func__, seed, source_bps)
@@ -269,6 +272,40 @@ static void backs_off_in_silence_and_returns(void **state)
     }
 }
 
+/* From the moment in which a link that carried everything becomes too narrow, in milliseconds. */
+static double notices_after(uint32_t seed, double capacity_bps)
+{
+    struct flow *f = fresh(seed, 1.5e6);
+    net.capacity_bps = 10e6;
+    net_run(&net, 40);
+    f->waited = 0;
+    net_run(&net, 2);
+    assert_true(waits ? f->waited > 15 : f->waited == 0);
+    int64_t from_us = net.now_us;
+    uint64_t overuses = f->bwe.stats.overuses;
+    net.capacity_bps = capacity_bps;
+    while (f->bwe.stats.overuses == overuses && net.now_us - from_us < 5000000) {
+        net_run(&net, 0.001);
+    }
+    assert_true(f->bwe.stats.overuses > overuses);
+    return (double)(net.now_us - from_us) / 1000;
+}
+
+static void feedback_that_waits_is_soon_enough(void **state)
+{
+    (void)state;
+    bool was = waits;
+    for (uint32_t seed = 1; seed <= 8; seed++) {
+        for (double bps = 0.4e6; bps < 1.4e6; bps += 0.3e6) {
+            waits = false;
+            double sooner = notices_after(seed, bps);
+            waits = true;
+            assert_between(notices_after(seed, bps) - sooner, -200, 200);
+        }
+    }
+    waits = was;
+}
+
 /* `SOTTO_BWE_TRACE=file`: writes what docs/estimator.md plots. */
 static void trace_for_the_plot(void **state)
 {
@@ -312,9 +349,12 @@ int main(void)
         cmocka_unit_test(an_idle_estimate_neither_grows_nor_falls),
         cmocka_unit_test(steps_of_simulcast_are_climbed_by_probes),
         cmocka_unit_test(backs_off_in_silence_and_returns),
+        cmocka_unit_test(feedback_that_waits_is_soon_enough),
         cmocka_unit_test(trace_for_the_plot),
     };
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("at once", tests, NULL, NULL);
+    waits = true;
+    failed += cmocka_run_group_tests_name("waiting", tests, NULL, NULL);
     net_tell();
     return failed;
 }

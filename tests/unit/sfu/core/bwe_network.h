@@ -21,6 +21,8 @@
 #define NET_PACKET   1200
 #define NET_CROSS    NET_FLOWS /* the flow number of cross traffic */
 #define STEP_US      1000
+#define NET_WAITING  4 /* feedbacks that wait for each other, as in sfu/shell/rtcp_wait.h, */
+#define NET_WAIT_US  200000
 
 struct net_packet {
     int64_t leaves_us; /* the bottleneck */
@@ -40,6 +42,10 @@ struct net_feedback {
 struct flow {
     bool on;
     struct bwe bwe;
+    bool calm; /* they may */
+    size_t n_waiting;
+    uint64_t waited;
+    struct net_feedback waiting[NET_WAITING]; /* arrives_us: when it came */
     struct pacer pacer;
     struct twcc_recorder recorder;
     double source_max_bps; /* the encoder, or the sum of layers, never sends more */
@@ -61,6 +67,7 @@ struct net {
     int64_t delay_us;     /* each way */
     int64_t jitter_us;
     double loss, feedback_loss;
+    bool waits;                 /* feedback waits where bwe_is_calm */
     int64_t feedback_jitter_us; /* reorders feedback */
     double cross_bps;
     int64_t cross_us;
@@ -288,6 +295,7 @@ static void flow_step(struct net *n, unsigned i)
     bwe_set_wanted(&f->bwe, (int64_t)f->wanted_bps, n->now_us);
     if (n->now_us >= f->tick_us) {
         f->tick_us = bwe_tick(&f->bwe, n->now_us);
+        f->calm = n->waits && bwe_is_calm(&f->bwe, n->now_us);
     }
     flow_pad(n, i);
     pacer_set_target(&f->pacer, bwe_target_bps(&f->bwe));
@@ -327,9 +335,10 @@ static void flow_answer(struct net *n, unsigned i)
     }
 }
 
-static void give_feedback(struct net *n, const struct net_feedback *f)
+static void give_feedback(struct net *n, const struct net_feedback *f, int64_t came_us)
 {
     static struct twcc_status st[2048];
+    struct flow *flow = &n->flow[f->flow];
     struct twcc_feedback fb;
     struct rtcp_iter it;
     struct rtcp_packet p;
@@ -338,9 +347,31 @@ static void give_feedback(struct net *n, const struct net_feedback *f)
     while (rtcp_next(&it, &p) == 1) {
         int got = twcc_parse(&fb, st, 2048, &p);
         if (got > 0) {
-            bwe_on_feedback(&n->flow[f->flow].bwe, &fb, st, (size_t)got, n->now_us);
+            bwe_on_feedback(&flow->bwe, &fb, st, (size_t)got, came_us);
         }
     }
+    flow->calm = n->waits && bwe_is_calm(&flow->bwe, came_us);
+}
+
+static void give_waiting(struct net *n, struct flow *f)
+{
+    for (size_t i = 0; i < f->n_waiting; i++) {
+        give_feedback(n, &f->waiting[i], f->waiting[i].arrives_us);
+    }
+    f->n_waiting = 0;
+}
+
+static void net_came(struct net *n, const struct net_feedback *fb)
+{
+    struct flow *f = &n->flow[fb->flow];
+    if (f->calm && f->n_waiting < NET_WAITING) {
+        f->waiting[f->n_waiting] = *fb;
+        f->waiting[f->n_waiting++].arrives_us = n->now_us;
+        f->waited++;
+        return;
+    }
+    give_waiting(n, f);
+    give_feedback(n, fb, n->now_us);
 }
 
 static void net_return(struct net *n)
@@ -350,8 +381,14 @@ static void net_return(struct net *n)
             i++;
             continue;
         }
-        give_feedback(n, &n->feedback[i]);
+        net_came(n, &n->feedback[i]);
         n->feedback[i] = n->feedback[--n->feedbacks];
+    }
+    for (unsigned i = 0; i < NET_FLOWS; i++) {
+        struct flow *f = &n->flow[i];
+        if (f->n_waiting > 0 && n->now_us - f->waiting[0].arrives_us >= NET_WAIT_US) {
+            give_waiting(n, f);
+        }
     }
 }
 

@@ -73,11 +73,14 @@ struct world {
     int64_t worst_audio_us; /* from the publisher to leaving */
     int64_t worst_queue_us; /* of the bottleneck */
     uint64_t told;          /* slots events */
+    uint64_t waited;        /* feedbacks */
     uint32_t playout;       /* of the newest video packet that has one: least << 12 | most */
     bool has_playout;       /* the newest video packet has */
 };
 
 static struct world w;
+static struct rtcp_wait
+    *world_waits; /* feedback waits here where it may, as in a worker, or NULL */
 
 static double world_chance(void)
 {
@@ -184,14 +187,34 @@ static void world_arrive(struct world_packet *p)
 
 /* ---- the way back ---- */
 
-static void world_rtcp(const uint8_t *data, size_t len)
+static void world_open_rtcp(const uint8_t *data, size_t len, int64_t came_us)
 {
     bool bad = false;
-    if (subscriber_rate_rtcp(w.rate, data, len, w.statuses, w.now_us, &bad)) {
+    if (subscriber_rate_rtcp(w.rate, data, len, w.statuses, came_us, &bad)) {
         subscriber_rate_run(w.rate, 0, w.now_us);
     }
     out_queue_probe(w.q, &w.t);
     assert_false(bad);
+}
+
+static void world_open_waiting(void)
+{
+    struct rtcp_waiting *k[RTCP_WAIT_EACH];
+    size_t n = world_waits ? rtcp_wait_take(world_waits, &w.t.rtcp, k) : 0;
+    for (size_t i = 0; i < n; i++) {
+        world_open_rtcp(k[i]->data, k[i]->len, k[i]->at_us);
+    }
+}
+
+static void world_rtcp(const uint8_t *data, size_t len)
+{
+    bool may = world_waits && w.t.rtcp.open && data[1] == RTCP_RTPFB;
+    if (may && rtcp_wait_put(world_waits, &w.t.rtcp, data, len, w.now_us)) {
+        w.waited++;
+        return;
+    }
+    world_open_waiting();
+    world_open_rtcp(data, len, w.now_us);
 }
 
 static void world_answer(void)
@@ -316,6 +339,10 @@ static void world_step(void)
         w.count--;
     }
     world_answer();
+    struct rtcp_queue *due;
+    if (world_waits && w.now_us % 10000 == 0 && rtcp_wait_due(world_waits, &due, 1, w.now_us)) {
+        world_open_waiting();
+    }
     world_take_plis();
     if (w.now_us >= w.tick_us) {
         w.tick_us = w.now_us + ROUTER_TICK_US;
@@ -341,6 +368,7 @@ static void world_run(double seconds)
 /* Counters begin anew. */
 static void world_measure(void)
 {
+    w.waited = 0;
     w.left_audio = w.audio = w.probes = w.rtx = w.dropped = w.bytes = w.told = 0;
     w.worst_audio_us = w.worst_queue_us = 0;
     memset(w.layer_packets, 0, sizeof w.layer_packets);
@@ -421,6 +449,9 @@ static void world_open(const double *layers, bool twcc)
 static void world_close(void)
 {
     out_queue_forget(w.q, &w.t);
+    if (world_waits) {
+        rtcp_wait_forget(world_waits, &w.t.rtcp);
+    }
     subscriber_rate_free(w.rate);
     out_queue_free(w.q);
     srtp_dealloc(w.receiver);

@@ -29,6 +29,7 @@ static void a_wide_link_changes_nothing(void **state)
     world_measure();
     world_run(20);
     assert_int_equal(w.probes, 0); /* there is nothing more to find room for */
+    assert_true(world_waits ? w.waited > 100 : w.waited == 0);
     world_close();
 }
 
@@ -429,5 +430,9 @@ int main(void)
     if (srtp_init() != srtp_err_status_ok) {
         return 1;
     }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("at once", tests, NULL, NULL);
+    world_waits = rtcp_wait_new();
+    failed += cmocka_run_group_tests_name("waiting", tests, NULL, NULL);
+    rtcp_wait_free(world_waits);
+    return failed;
 }
