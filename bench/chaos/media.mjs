@@ -1,15 +1,19 @@
 // Real media under the calls: endpoints of sotto-load-webrtc, two of them for a direct call, two for everybody in a group
 // (one publishes to the SFU, one subscribes), and packet by packet counts of what arrives.
 import { Load } from '../lib/load.mjs';
+import { watchMachine } from '../../tests/lib/machine.mjs';
 import { act, Stuck } from './script.mjs';
 import { poll, sleep } from './time.mjs';
 
 const SOURCE = { video_kbps: 300, fps: 15, audio: true };
 const SILENCE = { video_kbps: 0, fps: 15, audio: false };
-const CONNECT_MS = 12_000;
+const CONNECT_MS = 40_000;
 const COUNTED_MS = 1200;
-/** After the last packet was sent: whatever was lost on the way has been asked for and has come. */
+/** Nothing has come for so long after the last packet was sent: whatever was lost on the way has been asked for and has come. */
 const SETTLE_MS = 300;
+/** On a machine that stalls the rest comes after a pause: so many times in a row. */
+const SETTLED = 3;
+const SETTLES_WITHIN = 40;
 
 const stuck = (what) => (error) => {
     throw new Stuck(`${what}: ${error.message.split('\n')[0]}`);
@@ -71,18 +75,20 @@ export class Media {
      */
     async count(ways, touched) {
         const from = Date.now();
+        const machine = watchMachine();
         const senders = [...new Set(ways.flatMap((w) => w.from))];
         const all = [...new Set([...senders, ...ways.map((w) => w.to)])];
         this.send(senders, SILENCE);
-        await sleep(SETTLE_MS);
-        const before = await this.of(all);
+        const before = await this.#settled(all);
         this.send(senders);
         await sleep(COUNTED_MS);
         this.send(senders, SILENCE);
-        await sleep(SETTLE_MS);
-        const after = await this.of(all);
+        const after = await this.#settled(all);
         this.send(senders);
-        if (touched.length > 0 && this.world.windows.struck(from, Date.now(), this.world.windows.of(touched))) {
+        const { calm } = machine.end();
+        // What a machine loses that has no time for its sockets, --smoke doesn't ask.
+        const excused = this.world.options.smoke && !calm && ways.some((way) => missing(way, before, after) > 0);
+        if (excused || (touched.length > 0 && this.world.windows.struck(from, Date.now(), this.world.windows.of(touched)))) {
             this.counted.disturbed++;
             return;
         }
@@ -90,10 +96,22 @@ export class Media {
         this.counted.intervals++;
     }
 
-    #compare({ to, from, what }, before, after) {
-        const sentBy = (ep) => media(after.get(ep)?.sent) - media(before.get(ep)?.sent);
-        const sent = from.reduce((n, ep) => n + sentBy(ep), 0);
-        const received = arrived(after.get(to)?.received) - arrived(before.get(to)?.received);
+    /** What these have counted when nothing comes any more. */
+    async #settled(eps) {
+        const sumOf = (stats) => [...stats.values()].reduce((n, e) => n + media(e.sent) + (e.received?.packets ?? 0), 0);
+        let stats = await this.of(eps);
+        for (let i = 0, same = 0; i < SETTLES_WITHIN && same < SETTLED; i++) {
+            await sleep(SETTLE_MS);
+            const now = await this.of(eps);
+            same = sumOf(now) === sumOf(stats) ? same + 1 : 0;
+            stats = now;
+        }
+        return stats;
+    }
+
+    #compare(way, before, after) {
+        const { to, from, what } = way;
+        const [sent, received] = [sentBy(from, before, after), receivedBy(to, before, after)];
         this.counted.sent += sent;
         this.counted.received += received;
         if (sent === 0) this.faults.push(`${what}: nothing was sent`);
@@ -137,6 +155,10 @@ export class Media {
         await this.load.stop();
     }
 }
+
+const sentBy = (eps, before, after) => eps.reduce((n, ep) => n + media(after.get(ep)?.sent) - media(before.get(ep)?.sent), 0);
+const receivedBy = (ep, before, after) => arrived(after.get(ep)?.received) - arrived(before.get(ep)?.received);
+const missing = ({ to, from }, before, after) => sentBy(from, before, after) - receivedBy(to, before, after);
 
 const media = (sent) => (sent ? sent.audio + sent.video : 0);
 /** Each packet once, whether it came by itself or was asked for again. */

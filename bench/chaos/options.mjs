@@ -27,7 +27,8 @@ export const HELP = `bench/soak: a private Sotto under a mix of workloads, while
   --no-media       signalling only: without sotto-load-webrtc's endpoints under the calls
   --keep           the stack's folder, with its logs, is left for you to read
   --schedule       prints the schedule of that seed, and does nothing else
-  --smoke          passwords are hashed quickly, so that a short run isn't spent on registering
+  --smoke          passwords are hashed quickly, so that a short run isn't spent on registering; packets that a busy machine
+                   had no time for are no fault
 
 Workloads:
 ${list(Object.values(WORKLOADS).map((make) => make()).map((w) => [w.name, w.about]))}

@@ -24,7 +24,7 @@ export async function act(world, callId, what, device, type, data = {}, { allow 
             if (allow.includes(error.code)) return { refused: error.code };
             const again = error instanceof Lost || ['unavailable', 'sfu_unavailable'].includes(error.code);
             if (!again || n === TRIES) throw new Stuck(`${what} by ${device.label}: ${error.message}`);
-            if (error instanceof Lost) await poll(() => device.live, 12_000);
+            if (error instanceof Lost) await poll(() => device.live, 40_000);
             else await sleep(Math.min(error.retryAfterMs ?? 500, 3000));
         }
     }

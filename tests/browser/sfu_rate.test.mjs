@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
 import { LossyRelay } from '../lib/lossy.mjs';
+import { whenCalm } from '../lib/machine.mjs';
 import { FakeSignald, startSfud } from '../lib/sfu.mjs';
 import { Peer, closeBrowser } from '../lib/sfu_pages.mjs';
 import { until } from '../lib/stack.mjs';
@@ -37,13 +38,13 @@ after(async () => {
 });
 
 /** Ann publishes in three sizes, Ben watches by way of the relay. */
-async function watch(relay, publish = { ...WIDE, encodings: ENCODINGS }) {
+async function watch(relay, encodings = ENCODINGS) {
     const room = randomUUID();
     const ann = await Peer.open(signald, room, 1);
     const ben = await Peer.open(signald, room, 2);
     open.push(ann, ben);
     ben.relay = relay;
-    await ann.publish(publish);
+    await ann.publish({ ...WIDE, encodings, steady: true });
     await ben.subscribe(1, 1);
     return { room, ann, ben };
 }
@@ -60,6 +61,14 @@ async function during(peer, seconds) {
     };
 }
 
+/** The share of the frames that ann made which ben saw, and what else came to him, in so many seconds. */
+async function share(ann, ben, seconds) {
+    const before = await made(ann);
+    const seen = await during(ben, seconds);
+    const after = await made(ann);
+    return { ...seen, share: (seen.fps * (after.at - before.at)) / ((after.frames - before.frames) * 1000) };
+}
+
 /** How many frames a publisher has made of his sizes, of each of which he makes as many, and when that was. */
 function made(peer) {
     return peer.page.evaluate(async () => {
@@ -68,30 +77,33 @@ function made(peer) {
     });
 }
 
-test('the size of a picture follows the link, and the sound goes on', { timeout: 150_000 }, async () => {
+const LIMIT = { timeout: 500_000 };
+
+test('the size of a picture follows the link, and the sound goes on', LIMIT, async (t) => {
     const relay = await new LossyRelay(await sfud.port(), { delayMs: 20 }).listen();
-    const { ben } = await watch(relay);
+    const { ann, ben } = await watch(relay);
     await until('the largest size over a wide link', async () => (await ben.received()).v0?.width === 1280, 60_000);
 
-    const wide = await during(ben, 2);
     relay.downBps = 500_000;
     await until('a smaller one behind 500 kbit/s', async () => (await ben.received()).v0.width < 1280, 10_000);
     await during(ben, 3); // its queue runs empty
-    const dropped = relay.dropped;
-    const narrow = await during(ben, 8);
-    assert.ok(narrow.width < 1280);
-    assert.ok(narrow.fps > 0.75 * wide.fps, `${narrow.fps} frames a second`);
-    assert.ok(narrow.audio > 45, `${narrow.audio} packets of sound a second`);
-    assert.ok(narrow.audioLost <= 4, `${narrow.audioLost} packets of sound lost`);
-    assert.ok(relay.dropped - dropped < 20, `${relay.dropped - dropped} packets found the queue full`);
+    await whenCalm(t, async () => {
+        const dropped = relay.dropped;
+        const narrow = await share(ann, ben, 8);
+        assert.ok(narrow.width < 1280);
+        assert.ok(narrow.share > 0.75, `${narrow.share} of the frames that were made`);
+        assert.ok(narrow.audio > 45, `${narrow.audio} packets of sound a second`);
+        assert.ok(narrow.audioLost <= 4, `${narrow.audioLost} packets of sound lost`);
+        assert.ok(relay.dropped - dropped < 20, `${relay.dropped - dropped} packets found the queue full`);
+    });
 
     relay.downBps = 0;
     await until('the largest one again', async () => (await ben.received()).v0.width === 1280, 40_000);
 });
 
-test('one size only, too large for the link: paused and told, and back', { timeout: 150_000 }, async () => {
+test('one size only, too large for the link: paused and told, and back', LIMIT, async (t) => {
     const relay = await new LossyRelay(await sfud.port(), { delayMs: 20 }).listen();
-    const { room, ben } = await watch(relay, { ...WIDE, encodings: [{ maxBitrate: 1_500_000 }] });
+    const { room, ben } = await watch(relay, [{ maxBitrate: 1_500_000 }]);
     const slot = () => signald.last('slots', (e) => e.room === room && e.participant === 2)?.video[0];
     await until('a picture', async () => (await ben.received()).v0?.frames > 60 && !slot().paused, 40_000);
     await during(ben, 4); // the sender's own estimate grows
@@ -99,8 +111,10 @@ test('one size only, too large for the link: paused and told, and back', { timeo
     relay.downBps = 250_000;
     await until('told that it is paused', () => slot().paused, 30_000);
     await during(ben, 2);
-    const paused = await during(ben, 5);
-    assert.ok(paused.audio > 45 && paused.audioLost <= 2, `sound: ${JSON.stringify(paused)}`);
+    await whenCalm(t, async () => {
+        const paused = await during(ben, 5);
+        assert.ok(paused.audio > 45 && paused.audioLost <= 2, `sound: ${JSON.stringify(paused)}`);
+    });
 
     relay.downBps = 0;
     await until('told that it goes on', () => !slot().paused, 40_000);
@@ -108,22 +122,17 @@ test('one size only, too large for the link: paused and told, and back', { timeo
     await until('and it does', async () => (await ben.received()).v0.frames > frames + 30, 15_000);
 });
 
-test('a link with 5 % loss, 100 ms and 1.2 Mbit/s: nearly all frames of the size that fits', { timeout: 150_000 }, async () => {
+test('a link with 5 % loss, 100 ms and 1.2 Mbit/s: nearly all frames of the size that fits', LIMIT, async (t) => {
     const relay = await new LossyRelay(await sfud.port(), { down: 0.05, delayMs: 50, downBps: 1_200_000, seed: 3 }).listen();
     const { ann, ben } = await watch(relay);
     await until('more than the smallest size', async () => (await ben.received()).v0?.width >= 640, 60_000);
     await during(ben, 5); // its buffer grows to a round trip
-    // On a machine that stalls a window may be worse; without time to send again what was lost all of them are.
-    const shares = [];
-    let seen;
-    while (shares.length < 6 && !(shares.at(-1) >= 0.95)) {
-        const before = await made(ann);
-        seen = await during(ben, 6);
-        const after = await made(ann);
-        shares.push((seen.fps * (after.at - before.at)) / ((after.frames - before.frames) * 1000));
-    }
-    assert.ok(shares.at(-1) >= 0.95, `of the frames made came ${shares.map((s) => s.toFixed(2))}`);
-    assert.ok(seen.width >= 640);
-    assert.ok(seen.freezes <= 1, `${seen.freezes} freezes`);
-    assert.ok(seen.audio > 45);
+    // Without time to send again what was lost all windows are bad.
+    await whenCalm(t, async () => {
+        const seen = await share(ann, ben, 6);
+        assert.ok(seen.share >= 0.95, `of the frames made came ${seen.share.toFixed(2)}`);
+        assert.ok(seen.width >= 640);
+        assert.ok(seen.freezes <= 1, `${seen.freezes} freezes`);
+        assert.ok(seen.audio > 45);
+    }, { tries: 6 });
 });

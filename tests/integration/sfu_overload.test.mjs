@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync, readdirSync } from 'node:fs';
 import { after, afterEach, test } from 'node:test';
 import { Load } from '../../bench/lib/load.mjs';
+import { whenCalm } from '../lib/machine.mjs';
 import { FakeSignald, startSfud } from '../lib/sfu.mjs';
 import { until } from '../lib/stack.mjs';
 
@@ -82,7 +83,7 @@ class Room {
 
     /** Everybody has had sound and picture. */
     async flowing() {
-        await Promise.all(this.viewers.flatMap((ep) => [this.load.media(ep, 'audio', 30_000), this.load.media(ep, 'video', 30_000)]));
+        await Promise.all(this.viewers.flatMap((ep) => [this.load.media(ep, 'audio'), this.load.media(ep, 'video')]));
     }
 }
 
@@ -105,7 +106,7 @@ async function calibrate() {
 /** The priorities of the pictures that the event says are paused. */
 const pausedOf = (event) => event.video.filter((slot) => slot.paused).map((slot) => PRIORITIES[slot.participant - 1]);
 
-test('a busy worker sheds the least wanted pictures, then refuses joins, and nobody misses a word', { timeout: 120_000 }, async () => {
+test('a busy worker sheds the least wanted pictures, then refuses joins, and nobody misses a word', { timeout: 500_000 }, async (t) => {
     const { viewers, busy } = await calibrate();
     assert.ok(busy >= ENOUGH / 2, `${viewers} viewers keep it busy for ${(100 * busy).toFixed(1)} % only`);
     const room = await Room.open({ overload_percent: Math.max(1, Math.floor(45 * busy)) }); // less than half of what is to be done
@@ -119,7 +120,7 @@ test('a busy worker sheds the least wanted pictures, then refuses joins, and nob
     assert.ok(pausedOf(first).includes(Math.min(...PRIORITIES)), `the least wanted is the first, not ${pausedOf(first)}`);
 
     await room.load.mark();
-    const from = performance.now();
+    let from = performance.now();
     const refused = await until('nobody else is let in', () => room.request('subscribe', 900, { audioSlots: 1, videoSlots: 1 }).then(async () => {
         await room.request('leave', 900);
         return null;
@@ -133,14 +134,20 @@ test('a busy worker sheds the least wanted pictures, then refuses joins, and nob
         for (const one of pausedOf(event)) for (const other of sent) assert.ok(one < other, `${one} is paused and ${other} is sent`);
     }
 
-    const stats = await room.load.stats({ eps: true });
-    const heard = stats.endpoints.filter(({ ep }) => room.viewers.includes(ep));
-    const spoken = stats.endpoints.filter(({ ep }) => ep <= SPEAKERS).map(({ sent }) => sent.audio);
-    const least = Math.min(...heard.map(({ received }) => received.audio));
-    const all = spoken.reduce((sum, n) => sum + n, 0);
-    assert.ok(performance.now() - from > 1000 && all > 100, 'it was long enough to tell');
-    assert.ok(least >= 0.98 * all - 2 * SPEAKERS, `${least} of ${all} packets of sound came to one of them`);
-    assert.equal(heard.reduce((sum, { received }) => sum + received.lost, 0), 0, 'and nothing was lost');
+    // Since before it refused; and once more, should the machine have kept the packets.
+    await whenCalm(t, async () => {
+        await sleep(Math.max(0, 1000 - (performance.now() - from)));
+        const stats = await room.load.stats({ eps: true });
+        const heard = stats.endpoints.filter(({ ep }) => room.viewers.includes(ep));
+        const spoken = stats.endpoints.filter(({ ep }) => ep <= SPEAKERS).map(({ sent }) => sent.audio);
+        const least = Math.min(...heard.map(({ received }) => received.audio));
+        const all = spoken.reduce((sum, n) => sum + n, 0);
+        await room.load.mark();
+        from = performance.now();
+        assert.ok(all > 100, 'it was long enough to tell');
+        assert.ok(least >= 0.98 * all - 2 * SPEAKERS, `${least} of ${all} packets of sound came to one of them`);
+        assert.equal(heard.reduce((sum, { received }) => sum + received.lost, 0), 0, 'and nothing was lost');
+    });
     // Who is inside may do what is no join: an ICE restart.
     const [viewer] = room.viewers;
     const restarted = room.load.restarted(viewer);

@@ -16,12 +16,17 @@ const flags = [
 function pageCode() {
     const peer = { slots: new Map() };
     window.peer = peer;
-    peer.offer = async ({ audio = true, video = true, width = 640, height = 480, encodings, codec } = {}) => {
+    /* `steady`: where the encoder has too little time it leaves pictures out, and keeps their size. */
+    peer.offer = async ({ audio = true, video = true, width = 640, height = 480, encodings, codec, steady } = {}) => {
         const media = await navigator.mediaDevices.getUserMedia({ audio, video: video && { width, height, frameRate: 30 } });
         peer.publisher = new RTCPeerConnection();
         for (const track of media.getTracks()) {
             const sendEncodings = track.kind === 'video' ? encodings : undefined;
             const transceiver = peer.publisher.addTransceiver(track, { direction: 'sendonly', streams: [media], ...(sendEncodings && { sendEncodings }) });
+            if (steady && track.kind === 'video') {
+                const parameters = transceiver.sender.getParameters();
+                await transceiver.sender.setParameters({ ...parameters, degradationPreference: 'maintain-resolution' });
+            }
             if (!codec || track.kind !== 'video') continue;
             const { codecs } = RTCRtpSender.getCapabilities('video');
             transceiver.setCodecPreferences(codecs.filter((c) => [`video/${codec}`, 'video/rtx'].includes(c.mimeType)));

@@ -37,7 +37,7 @@ export function away() {
             }
             absent.connect();
         }
-        if (!(await poll(() => absent.live, 12_000))) throw new Stuck(`${absent.label} did not come back`);
+        if (!(await poll(() => absent.live, 40_000))) throw new Stuck(`${absent.label} did not come back`);
         const got = absent.log.length - before;
         counts.events += got;
         if (got < 3) throw new Stuck(`${absent.label} was away for at least 3 events and got ${got}`);

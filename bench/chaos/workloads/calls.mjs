@@ -72,7 +72,7 @@ export function calls() {
             const told = other.next('participant_updated', (d) => d.callId === callId && d.participant.state === 'reconnecting', 6000);
             lost.breakSocket();
             await told;
-            if (!(await poll(() => lost.live && lost.sockets.length > sockets, 12_000))) throw new Stuck(`${lost.label} did not come back`);
+            if (!(await poll(() => lost.live && lost.sockets.length > sockets, 40_000))) throw new Stuck(`${lost.label} did not come back`);
             await talk(callId, a.phone, device);
             await hangUp(callId, lost, [a, b]);
         },

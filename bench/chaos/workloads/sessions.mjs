@@ -55,7 +55,7 @@ export function sessions() {
             await device.login();
             counts.logins++;
             device.connect();
-            if (!(await poll(() => device.live, 12_000))) throw new Stuck(`${device.label} could not connect`);
+            if (!(await poll(() => device.live, 40_000))) throw new Stuck(`${device.label} could not connect`);
             if (random.chance(0.3)) await refused(device);
             for (let i = random.int(3); i >= 0; i--) {
                 await renew(device);
