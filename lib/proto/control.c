@@ -7,7 +7,6 @@
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
 
-#define MAX_ID       INT64_C(9007199254740991) /* exact in JSON numbers */
 #define MAX_MID      32
 #define MAX_SOURCE   32
 #define MAX_TEXT     256
@@ -367,7 +366,8 @@ static int read_frame(struct control_frame *f, struct json_errors *e)
     }
     bool needs_id =
         type >= 0 && (control_is_request((enum control_type)type) || type == CONTROL_REPLY);
-    f->id = json_int(f->root, "id", needs_id ? JSON_REQUIRED : JSON_OPTIONAL, 1, MAX_ID, 0, e);
+    f->id =
+        json_int(f->root, "id", needs_id ? JSON_REQUIRED : JSON_OPTIONAL, 1, CONTROL_MAX_ID, 0, e);
     if (type < 0) {
         json_error(e, "t", "is not known");
         return ERR_UNSUPPORTED;
@@ -383,30 +383,29 @@ static int read_frame(struct control_frame *f, struct json_errors *e)
     return e->n > 0 ? ERR_INVALID : OK;
 }
 
+static void say(char *why, size_t cap, const char *what, const char *more)
+{
+    if (why && cap > 0) {
+        snprintf(why, cap, "%s%s%s", what, *more ? " " : "", more);
+    }
+}
+
 int control_parse(struct control_frame *f, const char *text, size_t len, char *why, size_t why_cap)
 {
     struct json_errors e = {0};
 
     memset(f, 0, sizeof *f);
-    if (why && why_cap > 0) {
-        why[0] = 0;
-    }
-    if (len > CONTROL_MAX_BYTES) {
-        return ERR_TOO_LARGE;
-    }
-    int r = json_parse(&f->root, text, len);
+    say(why, why_cap, "", "");
+    int r = len > CONTROL_MAX_BYTES ? ERR_TOO_LARGE : json_parse(&f->root, text, len);
     if (r < 0) {
         f->root = NULL;
-        if (why && why_cap > 0) {
-            snprintf(why, why_cap, "is not JSON");
-        }
+        f->id = control_find_id(text, len);
+        say(why, why_cap, r == ERR_TOO_LARGE ? "frame is too large" : "is not JSON", "");
         return r;
     }
     r = read_frame(f, &e);
     if (r < 0) {
-        if (why && why_cap > 0 && e.n > 0) {
-            snprintf(why, why_cap, "%s %s", e.item[0].field, e.item[0].message);
-        }
+        say(why, why_cap, e.n > 0 ? e.item[0].field : "", e.n > 0 ? e.item[0].message : "");
         int64_t id = f->id;
         control_free(f);
         f->id = id;

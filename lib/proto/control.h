@@ -13,6 +13,7 @@
 #include "lib/base/json.h"
 
 #define CONTROL_MAX_BYTES        ((size_t)256 * 1024)
+#define CONTROL_MAX_ID           INT64_C(9007199254740991) /* exact in JSON numbers */
 #define CONTROL_MAX_SLOTS        64
 #define CONTROL_MAX_AUDIO_SLOTS  16
 #define CONTROL_MAX_SPEAKERS     16
@@ -101,11 +102,14 @@ struct control_frame {
 };
 
 /* Reads one frame. ERR_TOO_LARGE (any bound), ERR_INVALID (JSON, types, ranges, missing members),
- * ERR_UNSUPPORTED (unknown "t": to be ignored for events; when it carries an id, f->id is set so
- * that the caller can refuse it). why (or NULL) takes a short reason. Free after OK with
- * control_free. The struct is large (about 5 KiB): keep one a connection. */
+ * ERR_UNSUPPORTED (unknown "t": to be ignored for events). Where an id can be found in what is
+ * refused, f->id is set, so that the caller can say so; else it is 0. why (or NULL) takes a short
+ * reason. Free after OK with control_free. The struct is large (about 5 KiB): keep one a
+ * connection. */
 int control_parse(struct control_frame *f, const char *text, size_t len, char *why, size_t why_cap);
 void control_free(struct control_frame *f);
+/* The outermost object's first "id", of a text that may be anything; 0: none, or no such number. */
+int64_t control_find_id(const char *text, size_t len);
 
 /* The i-th room of a hello (i < n_rooms): its id and its participants (at most cap of them are
  * written); returns their number or ERR_INVALID. */

@@ -271,6 +271,64 @@ static void unknown_type_keeps_its_id(void **state)
     assert_int_equal(f.id, 0);
 }
 
+/* Who asked with what can't be read is told so, by the id that stands in it. */
+static void what_is_no_json_keeps_its_id(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t id;
+    } cases[] = {
+        {"{\"t\":\"publish\",\"id\":7,\"sdp\":\"a\\u0000b\"}", 7},
+        {"{\"t\":\"publish\",\"sdp\":\"a\\u0000b\", \"id\" : 9007199254740991 }", 9007199254740991},
+        {"{\"sdp\":\"\\\",\\\"id\\\":3,\\u0000\",\"id\":8}", 8}, /* not the one in the string */
+        {"{\"a\":{\"id\":3},\"b\":[{\"id\":4}],\"id\":5,\"c\":tru}", 5},
+        {"{\"a\":\"id\",\"id\":5,,}", 5},
+        {"{\"id\":5,\"id\":6}", 5},
+        {"{\"id\":9007199254740992,,}", 0},
+        {"{\"id\":99999999999999999999999,,}", 0},
+        {"{\"id\":-5,,}", 0},
+        {"{\"id\":5.5,,}", 0},
+        {"{\"id\":\"5\",,}", 0},
+        {"{\"id\":5", 0}, /* may be cut */
+        {"{\"id\":", 0},
+        {"{\"id", 0},
+        {"{\"id\\", 0},
+        {"[{\"id\":5}],", 0},
+        {"}{\"id\":5,,}", 0},
+        {"\"id\":5,", 0},
+        {"", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t n = strlen(cases[i].text);
+        char *exact = malloc(n ? n : 1), why[96];
+        memcpy(exact, cases[i].text, n);
+        assert_int_equal(control_parse(&f, exact, n, why, sizeof why), ERR_INVALID);
+        assert_string_equal(why, "is not JSON");
+        assert_int_equal(f.id, cases[i].id);
+        free(exact);
+    }
+}
+
+static void what_is_too_large_keeps_its_id(void **state)
+{
+    struct buf big;
+    char why[96];
+
+    (void)state;
+    buf_init(&big, 0);
+    buf_append_str(&big, "{\"t\":\"publish\",\"sdp\":\"");
+    for (size_t i = 0; i < CONTROL_MAX_BYTES / 8; i++) {
+        buf_append_str(&big, "a=b:c\\r\\n");
+    }
+    buf_append_str(&big, "\",\"id\":31}");
+    assert_int_equal(control_parse(&f, buf_cstr(&big), big.len, why, sizeof why), ERR_TOO_LARGE);
+    assert_int_equal(f.id, 31);
+    assert_string_equal(why, "frame is too large");
+    buf_free(&big);
+}
+
 static void bounds(void **state)
 {
     static char big[CONTROL_MAX_BYTES + 1];
@@ -314,6 +372,8 @@ int main(void)
         cmocka_unit_test(events_round_trip),
         cmocka_unit_test(refuses),
         cmocka_unit_test(unknown_type_keeps_its_id),
+        cmocka_unit_test(what_is_no_json_keeps_its_id),
+        cmocka_unit_test(what_is_too_large_keeps_its_id),
         cmocka_unit_test(bounds),
         cmocka_unit_test(every_truncation),
     };
