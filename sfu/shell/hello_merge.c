@@ -1,11 +1,14 @@
 #include "sfu/shell/hello_merge.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
 
 #include "lib/base/err.h"
 #include "lib/base/json.h"
+#include "lib/proto/control.h"
 
 struct merged_room {
     const char *room;    /* of the result */
@@ -18,24 +21,35 @@ static cJSON *member(const cJSON *o, const char *name)
     return cJSON_GetObjectItemCaseSensitive(o, name);
 }
 
-static bool holds_number(const cJSON *array, const cJSON *number)
+/* Which numbers a room has, for the time of a merge: looking each up in the list would take the
+ * square of a large room's size. */
+struct numbers {
+    uint8_t bit[CONTROL_MAX_PARTICIPANT / 8 + 1];
+};
+
+/* Notes it; false when it is there already, or is none. */
+static bool add_number(struct numbers *n, const cJSON *number)
 {
-    const cJSON *n;
-    cJSON_ArrayForEach(n, array)
-    {
-        if (n->valueint == number->valueint) {
-            return true;
-        }
+    int i = number->valueint;
+    if (i < 1 || i > CONTROL_MAX_PARTICIPANT || (n->bit[i / 8] & 1 << i % 8)) {
+        return false;
     }
-    return false;
+    n->bit[i / 8] |= (uint8_t)(1 << i % 8);
+    return true;
 }
 
 static void add_participants(cJSON *to, cJSON *from)
 {
-    cJSON *n = from ? from->child : NULL;
+    struct numbers known = {0};
+    cJSON *n;
+    cJSON_ArrayForEach(n, to)
+    {
+        add_number(&known, n);
+    }
+    n = from ? from->child : NULL;
     while (n) {
         cJSON *next = n->next;
-        if (!holds_number(to, n)) {
+        if (add_number(&known, n)) {
             cJSON_AddItemToArray(to, cJSON_DetachItemViaPointer(from, n));
         }
         n = next;

@@ -75,6 +75,34 @@ static void test_rooms_of_all(void **state)
     }
 }
 
+/* As many as a room may have on each of three workers, half of them on the next one too. */
+static void test_a_large_room(void **state)
+{
+    (void)state;
+    static uint32_t numbers[3][CONTROL_MAX_PARTICIPANTS], all[CONTROL_MAX_PARTICIPANTS];
+    static uint8_t seen[CONTROL_MAX_PARTICIPANT + 1];
+    const uint32_t n = CONTROL_MAX_PARTICIPANTS / 2; /* 2 n in all */
+    struct control_frame f;
+    struct id id;
+    char *hello[3];
+    for (uint32_t k = 0; k < 3; k++) {
+        for (uint32_t i = 0; i < n; i++) {
+            numbers[k][i] = CONTROL_MAX_PARTICIPANT - (k * n / 2 + i);
+        }
+        hello[k] = make(&(struct control_hello_room){ROOMA, numbers[k], n}, 1);
+    }
+    read_back(&f, hello_merge(hello, 3));
+    assert_int_equal(f.n_rooms, 1);
+    assert_int_equal(control_room_at(&f, 0, &id, all, CONTROL_MAX_PARTICIPANTS), 2 * n);
+    for (uint32_t i = 0; i < 2 * n; i++) {
+        assert_true(all[i] > CONTROL_MAX_PARTICIPANT - 2 * n && seen[all[i]]++ == 0);
+    }
+    control_free(&f);
+    for (int i = 0; i < 3; i++) {
+        free(hello[i]);
+    }
+}
+
 static void test_one_alone(void **state)
 {
     (void)state;
@@ -105,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rooms_of_all),
+        cmocka_unit_test(test_a_large_room),
         cmocka_unit_test(test_one_alone),
         cmocka_unit_test(test_what_is_no_hello),
     };
