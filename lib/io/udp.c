@@ -92,6 +92,37 @@ static void learn_local(struct udp *u, const struct sockaddr_in6 *bound)
                         u->ipv4_only ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof(on)) == 0;
 }
 
+/* Of the same families, since they choose by themselves, but bound to nothing. */
+static void open_route(struct udp *u)
+{
+    int off = 0, family = u->ipv4_only ? AF_INET : AF_INET6;
+    u->route = u->any ? socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) : -1;
+    if (u->route >= 0 && !u->ipv4_only)
+        setsockopt(u->route, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+}
+
+/* What a socket is connected from is what the kernel would send from. The port is given back. */
+bool udp_is_source(const struct udp *u, const struct sockaddr_in6 *peer,
+                   const struct in6_addr *local)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 from = {0};
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    socklen_t n = sizeof(from);
+    if (u->route < 0)
+        return false;
+    udp_to_v4(&v4, peer);
+    bool got = connect(u->route, u->ipv4_only ? (struct sockaddr *)&v4 : (struct sockaddr *)peer,
+                       u->ipv4_only ? sizeof(v4) : sizeof(*peer)) == 0 &&
+               getsockname(u->route, (struct sockaddr *)&from, &n) == 0;
+    connect(u->route, &nobody, sizeof(nobody));
+    if (got && u->ipv4_only) {
+        memcpy(&v4, &from, sizeof(v4));
+        udp_from_v4(&from, &v4);
+    }
+    return got && memcmp(&from.sin6_addr, local, sizeof(*local)) == 0;
+}
+
 /* A kernel that doesn't know the option needn't be asked with a packet. */
 static void learn_segments(struct udp *u)
 {
@@ -132,7 +163,7 @@ int udp_open(struct udp **out, const char *address, int port, int buffer_bytes)
     struct udp *u = calloc(1, sizeof(*u));
     if (!u)
         return ERR_NOMEM;
-    u->fd = -1;
+    u->fd = u->route = -1;
     u->sendmmsg = sendmmsg;
     if (bind_any_family(u, &a) != OK || (u->port = port_of(u->fd)) <= 0) {
         LOG_E("udp_bind_failed", "address=%s port=%d why=\"%s\"", *address ? address : "any", port,
@@ -141,6 +172,7 @@ int udp_open(struct udp **out, const char *address, int port, int buffer_bytes)
         return ERR_IO;
     }
     learn_local(u, &a);
+    open_route(u);
     learn_segments(u);
     if (buffer_bytes > 0) {
         set_buffer(u, SO_RCVBUFFORCE, SO_RCVBUF, buffer_bytes);
@@ -157,6 +189,8 @@ void udp_close(struct udp *u)
         return;
     if (u->fd >= 0)
         close(u->fd);
+    if (u->route >= 0)
+        close(u->route);
     udp_gro_free(u->gro);
     free(u);
 }

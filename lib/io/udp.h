@@ -5,6 +5,7 @@
 #define SOTTO_IO_UDP_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -48,6 +49,11 @@ int udp_port(const struct udp *u);
 /* Datagrams that found the receive buffer full, since it was opened; asked for at least once while
  * the kernel's counter, which has 32 bits, goes round. A system call. */
 uint64_t udp_dropped(struct udp *u);
+/* Whether the kernel, as its routes are now, sends to the peer from this address of ours by itself:
+ * then a message needn't name it, which costs the kernel an allocation and a look each. A few
+ * system calls; false when it can't be told. */
+bool udp_is_source(const struct udp *u, const struct sockaddr_in6 *peer,
+                   const struct in6_addr *local);
 /* Reads up to n packets into their data; returns how many, 0 when none wait, or ERR_IO. Truncated
  * datagrams come with len 0. Not where udp_gro is on. */
 int udp_recv(struct udp *u, struct udp_packet *p, int n);

@@ -28,7 +28,8 @@ struct udp {
     int fd;
     int port;
     bool ipv4_only;
-    bool any; /* bound to no one address: which one is used is told by and to the kernel */
+    bool any;  /* bound to no one address: which one is used is told by and to the kernel */
+    int route; /* a socket that asks what it would choose (udp_is_source); -1: none */
     udp_sendmmsg_fn sendmmsg;
     enum udp_segments segments;
     bool train_taken;    /* the kernel has sent one */

@@ -48,7 +48,7 @@ static void add_message(struct out_queue *q, const struct transport *t, const ui
                                                        .len = len,
                                                        .segment = packets > 1 ? segment : 0,
                                                        .peer = &t->selected->addr,
-                                                       .local = &t->selected->local};
+                                                       .local = peer_address_source(t->selected)};
     q->in_messages += packets;
     q->arena_len = (size_t)(data - q->arena) + len;
     q->counts.bytes += len;

@@ -160,6 +160,15 @@ bool transport_may_have(const struct transport_table *table, const struct ice_cr
     return same || !is_held(a, now_us);
 }
 
+static void set_local(struct peer_address *a, const struct in6_addr *local)
+{
+    if (memcmp(&a->local, local, sizeof *local) != 0) {
+        a->local = *local;
+        a->routed = false;
+        a->routed_us = 0;
+    }
+}
+
 void transport_checked(struct transport_table *table, struct ice_credentials *c,
                        const struct peer_path *path, bool nominated, int64_t now_us)
 {
@@ -179,7 +188,7 @@ void transport_checked(struct transport_table *table, struct ice_credentials *c,
     nominated = nominated && (current || !t->selected || t->selected_epoch != t->epoch);
     nominated = nominated || !t->selected || stale;
     if (nominated || a != t->selected) {
-        a->local = *path->local;
+        set_local(a, path->local);
     }
     if (nominated) {
         t->selected = a;

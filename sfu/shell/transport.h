@@ -58,11 +58,19 @@ struct peer_address {
     struct peer_key key;
     struct sockaddr_in6 addr;
     struct in6_addr local; /* which address of ours it speaks with; all zeros: the bound one */
+    bool routed;           /* what we send leaves from there by itself (peer_address_source) */
+    int64_t routed_us;     /* when that was looked at; 0: never */
     struct tcp_conn *tcp;  /* NULL: UDP; else not in the table, but the connection's user */
     struct transport *transport; /* NULL: unused */
     int64_t checked_us;
     UT_hash_handle hh;
 };
+
+/* What a message that leaves for it must name as its source. */
+static inline const struct in6_addr *peer_address_source(const struct peer_address *a)
+{
+    return a->routed ? &in6addr_any : &a->local;
+}
 
 struct ice_credentials {
     char ufrag[TRANSPORT_UFRAG_LEN + 1];

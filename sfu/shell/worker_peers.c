@@ -12,7 +12,8 @@
 
 /* ---- lives ---- */
 
-#define LOOK_US 100000 /* between two looks at a peer that is not connected yet */
+#define LOOK_US  100000   /* between two looks at a peer that is not connected yet */
+#define ROUTE_US 10000000 /* between two looks at the route to an address, at least */
 
 static const char *which_name(enum control_which which)
 {
@@ -235,6 +236,16 @@ static int judge(struct worker *w, struct ice_check *check, const struct ice_cre
     return verdict;
 }
 
+/* Routes may change, which is looked at again with later checks. */
+static void note_route(struct worker *w, const struct peer_path *path)
+{
+    struct peer_address *a = path->tcp ? NULL : transport_by_address(w->table, path->addr);
+    if (a && (a->routed_us == 0 || w->now_us - a->routed_us >= ROUTE_US)) {
+        a->routed = udp_is_source(w->udp, &a->addr, &a->local);
+        a->routed_us = w->now_us;
+    }
+}
+
 void worker_stun(struct worker *w, const struct peer_path *path, const uint8_t *data, size_t len)
 {
     if (!stun_is_request(data, len)) {
@@ -251,6 +262,7 @@ void worker_stun(struct worker *w, const struct peer_path *path, const uint8_t *
     }
     if (verdict == OK) {
         transport_checked(w->table, c, path, check.use_candidate, w->now_us);
+        note_route(w, path);
         worker_peer_ready(w, c->transport);
     }
 }

@@ -143,6 +143,37 @@ static void answers_come_from_the_address_asked(void **state)
     udp_close(a);
 }
 
+static struct in6_addr mapped(uint8_t last)
+{
+    return (struct in6_addr){.s6_addr = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = last}};
+}
+
+/* As often as it is asked, of either family in turn. */
+static void what_the_kernel_would_send_from(void **state)
+{
+    struct udp *any = NULL, *bound = NULL;
+    struct sockaddr_in6 v4 = loopback(9), v6 = {.sin6_family = AF_INET6, .sin6_port = htons(9)};
+    struct sockaddr_in6 nobody = {.sin6_family = AF_UNSPEC};
+    struct in6_addr first = mapped(1), seventh = mapped(7);
+    (void)state;
+    v6.sin6_addr = in6addr_loopback;
+    assert_int_equal(udp_open(&any, "", 0, 0), OK);
+    assert_int_equal(udp_open(&bound, "127.0.0.1", 0, 0), OK);
+    bool has_v6 = udp_is_source(any, &v6, &in6addr_loopback);
+    for (int i = 0; i < 3; i++) {
+        assert_true(udp_is_source(any, &v4, &first));
+        assert_false(udp_is_source(any, &v4, &seventh));
+        assert_false(udp_is_source(any, &v4, &in6addr_loopback));
+        assert_int_equal(udp_is_source(any, &v6, &in6addr_loopback), has_v6);
+        assert_false(udp_is_source(any, &v6, &first));
+        assert_false(udp_is_source(any, &nobody, &first));
+        v4.sin6_port = htons((uint16_t)(10 + i));
+    }
+    assert_false(udp_is_source(bound, &v4, &first)); /* there is nothing to be named */
+    udp_close(any);
+    udp_close(bound);
+}
+
 static void answers_by_ipv6_too(void **state)
 {
     struct udp *a = NULL;
@@ -236,6 +267,7 @@ int main(void)
         cmocka_unit_test(a_taken_port_is_an_error),
         cmocka_unit_test(one_unsendable_datagram_does_not_stop_the_rest),
         cmocka_unit_test(answers_come_from_the_address_asked),
+        cmocka_unit_test(what_the_kernel_would_send_from),
         cmocka_unit_test(answers_by_ipv6_too),
         cmocka_unit_test(a_bound_address_is_the_only_one),
         cmocka_unit_test(what_finds_no_room_is_counted),

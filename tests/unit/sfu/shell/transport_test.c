@@ -155,6 +155,29 @@ static void test_our_address_of_the_pair(void **state)
     transport_table_free(table);
 }
 
+/* What was found of one address of ours says nothing of another. */
+static void test_the_source_is_named_until_it_is_the_routes(void **state)
+{
+    (void)state;
+    struct transport_table *table = transport_table_new();
+    struct transport *t = transport_new(table, CONTROL_WHICH_PUBLISH, &room, 1, 5);
+    struct sockaddr_in6 a = address(1000);
+    struct in6_addr first = address(0).sin6_addr, second = first;
+    second.s6_addr[15] = 8;
+    check_by(table, t, &a, &first, true, 10);
+    assert_memory_equal(peer_address_source(t->selected), &first, sizeof first);
+    t->selected->routed = true; /* as the worker does */
+    t->selected->routed_us = 10;
+    check_by(table, t, &a, &first, true, 11);
+    assert_memory_equal(peer_address_source(t->selected), &in6addr_any, sizeof first);
+    assert_int_equal(t->selected->routed_us, 10);
+    check_by(table, t, &a, &second, true, 12);
+    assert_memory_equal(peer_address_source(t->selected), &second, sizeof second);
+    assert_int_equal(t->selected->routed_us, 0);
+    transport_free(table, t);
+    transport_table_free(table);
+}
+
 /* ---- whose address it is ---- */
 
 #define SECOND INT64_C(1000000)
@@ -267,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_selection),
         cmocka_unit_test(test_our_address_of_the_pair),
+        cmocka_unit_test(test_the_source_is_named_until_it_is_the_routes),
         cmocka_unit_test(test_addresses_are_bounded),
         cmocka_unit_test(test_an_address_changes_hands),
         cmocka_unit_test(test_restart_keeps_the_former_credentials),
