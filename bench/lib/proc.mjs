@@ -108,15 +108,16 @@ function ended(handle, resolve, how) {
 async function stop(handle, signal, ms) {
     const { pid, child } = handle;
     if (!pid) return alive.delete(handle);
-    const family = treeOf(pid);
+    // Whose they are is asked while they live: of one that is being killed nothing can be read, and it may take its time.
+    const family = treeOf(pid).filter((each) => each !== pid && isOurs(each));
     if (handle.running) child.kill(signal);
     const timer = setTimeout(() => signalGroup(pid, 'SIGKILL'), ms);
     await handle.exited;
     clearTimeout(timer);
     signalGroup(pid, 'SIGKILL'); // whom it left in its group
-    const left = family.filter((each) => each !== pid && isOurs(each));
-    for (const each of left) trySignal(each, 'SIGKILL');
-    for (let i = 0; i < 100 * PATIENCE && left.some(runs); i++) await sleep(10); // a port is free only when its owner is gone
+    const left = () => family.filter((each) => runs(each) && !isAnothers(each));
+    for (const each of left()) trySignal(each, 'SIGKILL');
+    for (let i = 0; i < 100 * PATIENCE && left().length > 0; i++) await sleep(10); // a port is free only when its owner is gone
     alive.delete(handle);
 }
 
@@ -130,7 +131,10 @@ const trySignal = (pid, signal) => {
 /** Is there such a process, and is it not only waiting to be reaped? */
 export const runs = (pid) => !['Z', 'X', undefined].includes(statOf(pid)?.[0]);
 const signalGroup = (pid, signal) => trySignal(-pid, signal);
-const isOurs = (pid) => readText(`/proc/${pid}/environ`).includes(`SOTTO_BENCH_RUN=${MARK}`);
+const environ = (pid) => readText(`/proc/${pid}/environ`); // '' while it ends
+const isOurs = (pid) => environ(pid).includes(`SOTTO_BENCH_RUN=${MARK}`);
+/** Has the number been given to somebody else meanwhile? */
+const isAnothers = (pid) => environ(pid) !== '' && !isOurs(pid);
 
 /** Kills whatever this process started and that still runs, daemons that left their group included; returns how many. */
 export function sweep() {

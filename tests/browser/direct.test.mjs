@@ -43,7 +43,7 @@ test('peer to peer: frames and sound grow on both sides, and the record says so'
     assert.equal(record.reason, 'completed');
     assert.equal(record.media, 'video');
     assert.equal(record.initiatorId, alice.account.userId);
-    assert.ok(record.durationSeconds >= 0 && record.durationSeconds < 60, `duration ${record.durationSeconds}`);
+    assert.ok(record.durationSeconds >= 0 && record.durationSeconds < 600, `duration ${record.durationSeconds}`);
     assert.ok(record.answeredAt && record.endedAt);
     const users = record.participants.map((p) => p.userId).sort();
     assert.deepEqual(users, [alice.account.userId, bob.account.userId].sort());

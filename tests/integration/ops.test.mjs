@@ -19,7 +19,7 @@ async function startWith(ini, env = {}) {
     const file = `${stack.dir}/faulty.ini`;
     writeFileSync(file, ini);
     try {
-        const { stdout, stderr } = await run(`${stack.dir}/bin/signald`, ['--config', file], { timeout: 5000, env: { ...process.env, ...env } });
+        const { stdout, stderr } = await run(`${stack.dir}/bin/signald`, ['--config', file], { timeout: 60_000, env: { ...process.env, ...env } });
         return { code: 0, text: stdout + stderr };
     } catch (error) {
         return { code: error.code, text: error.stdout + error.stderr };

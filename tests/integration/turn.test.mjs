@@ -36,7 +36,7 @@ const address = (prefix, transport) => {
 async function relay({ host, port }, flags, { username, credential } = turnServer()) {
     const args = [...flags, '-c', '-e', host, '-r', String(stack.base + 8), '-n', '10', '-m', '1', '-u', username, '-w', credential, '-p', port, host];
     try {
-        const { stdout, stderr } = await run('turnutils_uclient', args, { timeout: 20_000 });
+        const { stdout, stderr } = await run('turnutils_uclient', args, { timeout: 120_000 });
         return stdout + stderr;
     } catch (error) {
         return `${error.stdout ?? ''}${error.stderr ?? ''}\nfailed: ${error.message}`;

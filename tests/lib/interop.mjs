@@ -73,7 +73,7 @@ export class Foreign {
     /** Ends the program, which may not have failed. */
     async close() {
         if (this.code === undefined) this.child.stdin.end();
-        const timer = setTimeout(() => this.child.kill('SIGKILL'), 5000);
+        const timer = setTimeout(() => this.child.kill('SIGKILL'), 30_000);
         const code = await this.exited;
         clearTimeout(timer);
         assert.equal(code, 0, `${this.name} ended with ${code}\n${this.errors.slice(-3000)}`);

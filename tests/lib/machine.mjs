@@ -59,7 +59,7 @@ export function watchMachine() {
         const now = performance.now();
         [last, stall] = [now, Math.max(stall, now - last - LOOK_MS)];
     };
-    const timer = setInterval(look, LOOK_MS);
+    const timer = setInterval(look, LOOK_MS).unref();
     return {
         end() {
             clearInterval(timer);

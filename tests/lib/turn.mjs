@@ -33,7 +33,7 @@ const attributesOf = (packet) => {
 
 /** Resolves with {ok, code, protocol}: whether the allocation was granted, and the error code if not. */
 export async function allocateByTls({ host, port }, username, credential) {
-    const socket = connect({ host, port: Number(port), rejectUnauthorized: false, timeout: 5000 });
+    const socket = connect({ host, port: Number(port), rejectUnauthorized: false, timeout: 60_000 });
     const packets = [];
     let buffered = Buffer.alloc(0);
     let wake = () => {};

@@ -22,7 +22,7 @@ export async function forwarded(person) {
         return new Promise((resolve, reject) => {
             worker.onmessage = ({ data }) => resolve(data);
             worker.onerror = () => reject(new Error('no tap'));
-            setTimeout(() => reject(new Error('no keyframe in ten seconds')), 10_000);
+            setTimeout(() => reject(new Error('no keyframe in a minute')), 60_000);
         });
     });
 }
