@@ -7,11 +7,11 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "lib/base/err.h"
 #include "sfu/core/evp_fetch.h"
 #include "sfu/core/evp_gcm.h"
+#include "sfu/core/srtp_hmac.h"
 #include "sfu/core/srtp_keys.h"
 
 #define HEADER_LEN 8 /* fixed part of the first RTCP packet: stays clear */
@@ -21,14 +21,13 @@
 #define E_FLAG     UINT32_C(0x80000000)
 #define MAX_INDEX  (E_FLAG - 1)
 #define WINDOW     64
-#define AUTH_LEN   20
-#define CM_TAG_LEN 10
+#define CM_TAG_LEN SRTP_HMAC_TAG_LEN
 
 struct direction {
     EVP_CIPHER_CTX *cipher;
     const void *state; /* the cipher's, for evp_fetch */
     uint8_t salt[SRTP_SALT_LEN];
-    uint8_t auth[AUTH_LEN]; /* of AES-CM */
+    struct srtp_hmac *hmac; /* of AES-CM, else NULL */
 };
 
 struct sender {
@@ -47,6 +46,22 @@ struct srtcp {
     struct direction out;
 };
 
+static int key_hmac(struct direction *d, const uint8_t *master_key, size_t key_len,
+                    const uint8_t salt[SRTP_SALT_LEN])
+{
+    uint8_t auth[SRTP_HMAC_KEY_LEN];
+    d->hmac = malloc(sizeof *d->hmac);
+    int err = d->hmac ? OK : ERR_NOMEM;
+    err =
+        err ? err
+            : srtp_derive(auth, sizeof auth, SRTCP_LABEL_AUTHENTICATION, master_key, key_len, salt);
+    if (!err) {
+        srtp_hmac_key(d->hmac, auth);
+    }
+    OPENSSL_cleanse(auth, sizeof auth);
+    return err;
+}
+
 static int open_direction(struct direction *d, bool encrypt, enum srtp_profile profile,
                           const uint8_t *master_key, const uint8_t *master_salt)
 {
@@ -64,7 +79,7 @@ static int open_direction(struct direction *d, bool encrypt, enum srtp_profile p
               : srtp_derive(d->salt, srtp_profile_salt_len(profile), SRTCP_LABEL_SALT, master_key,
                             key_len, salt);
     if (!err && cm) {
-        err = srtp_derive(d->auth, AUTH_LEN, SRTCP_LABEL_AUTHENTICATION, master_key, key_len, salt);
+        err = key_hmac(d, master_key, key_len, salt);
     }
     if (!err && EVP_CipherInit_ex(d->cipher, aes, NULL, key, NULL, encrypt) != 1) {
         err = ERR_IO;
@@ -99,11 +114,20 @@ int srtcp_new(struct srtcp **out, enum srtp_profile profile, const uint8_t *loca
     return OK;
 }
 
+static void close_direction(struct direction *d)
+{
+    EVP_CIPHER_CTX_free(d->cipher); /* wipes its key */
+    if (d->hmac) {
+        OPENSSL_cleanse(d->hmac, sizeof *d->hmac);
+        free(d->hmac);
+    }
+}
+
 void srtcp_free(struct srtcp *s)
 {
     if (s) {
-        EVP_CIPHER_CTX_free(s->in.cipher); /* wipes its key */
-        EVP_CIPHER_CTX_free(s->out.cipher);
+        close_direction(&s->in);
+        close_direction(&s->out);
         if (s->sender != &s->only) {
             free(s->sender);
         }
@@ -197,23 +221,13 @@ static bool crypt_cm(struct direction *d, uint8_t *data, size_t len, uint32_t in
            crypt_rest(d, data + HEADER_LEN, len - HEADER_LEN);
 }
 
-static bool tag_cm(const struct direction *d, const uint8_t *data, size_t len, uint8_t *tag)
-{
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    bool ok = HMAC(EVP_sha1(), d->auth, AUTH_LEN, data, len, digest, NULL) != NULL;
-    memcpy(tag, digest, CM_TAG_LEN);
-    return ok;
-}
-
 static int protect_cm(struct direction *d, uint8_t *data, size_t *len, uint32_t index)
 {
     if (!crypt_cm(d, data, *len, index)) {
         return ERR_IO;
     }
     put_u32(data + *len, index | E_FLAG);
-    if (!tag_cm(d, data, *len + INDEX_LEN, data + *len + INDEX_LEN)) {
-        return ERR_IO;
-    }
+    srtp_hmac_tag(d->hmac, data, *len, index | E_FLAG, data + *len + INDEX_LEN);
     *len += INDEX_LEN + CM_TAG_LEN;
     return OK;
 }
@@ -222,11 +236,11 @@ static int protect_cm(struct direction *d, uint8_t *data, size_t *len, uint32_t 
 static int prove_cm(struct direction *d, uint8_t *data, size_t n, const uint8_t trailer[INDEX_LEN])
 {
     uint8_t tag[CM_TAG_LEN];
-    if (!tag_cm(d, data, n + INDEX_LEN, tag) ||
-        CRYPTO_memcmp(tag, data + n + INDEX_LEN, CM_TAG_LEN) != 0) {
+    uint32_t index = get_u32(trailer);
+    srtp_hmac_tag(d->hmac, data, n, index, tag);
+    if (CRYPTO_memcmp(tag, data + n + INDEX_LEN, CM_TAG_LEN) != 0) {
         return ERR_AUTH;
     }
-    uint32_t index = get_u32(trailer);
     return !(index & E_FLAG) || crypt_cm(d, data, n, index & ~E_FLAG) ? OK : ERR_IO;
 }
 

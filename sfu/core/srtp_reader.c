@@ -184,7 +184,7 @@ static int open_cm(struct srtp_session *s, uint8_t *packet, size_t n, size_t hea
     uint8_t iv[SRTP_CM_IV_LEN], tag[SRTP_CM_TAG_LEN], *payload = packet + header;
     int out;
 
-    srtp_session_tag(s, packet, n, roc, tag);
+    srtp_hmac_tag(&s->hmac, packet, n, roc, tag);
     if (CRYPTO_memcmp(tag, packet + n, sizeof tag) != 0) {
         return ERR_AUTH;
     }

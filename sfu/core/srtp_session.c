@@ -5,25 +5,6 @@
 #include "lib/base/err.h"
 #include "sfu/core/evp_fetch.h"
 
-#define HMAC_BLOCK 64
-
-static void key_hmac(struct srtp_session *s, const uint8_t key[SHA_DIGEST_LENGTH])
-{
-    uint8_t block[HMAC_BLOCK];
-
-    for (size_t i = 0; i < HMAC_BLOCK; i++) {
-        block[i] = 0x36 ^ (i < SHA_DIGEST_LENGTH ? key[i] : 0);
-    }
-    SHA1_Init(&s->inner);
-    SHA1_Update(&s->inner, block, sizeof block);
-    for (size_t i = 0; i < HMAC_BLOCK; i++) {
-        block[i] ^= 0x36 ^ 0x5c;
-    }
-    SHA1_Init(&s->outer);
-    SHA1_Update(&s->outer, block, sizeof block);
-    OPENSSL_cleanse(block, sizeof block);
-}
-
 static const EVP_CIPHER *cipher_of(enum srtp_profile p)
 {
     if (p == SRTP_AES128_CM_SHA1_80) {
@@ -35,7 +16,7 @@ static const EVP_CIPHER *cipher_of(enum srtp_profile p)
 static int key_session(struct srtp_session *s, bool encrypt, const uint8_t *master_key,
                        const uint8_t *master_salt)
 {
-    uint8_t salt[SRTP_SALT_LEN] = {0}, key[32], auth[SHA_DIGEST_LENGTH];
+    uint8_t salt[SRTP_SALT_LEN] = {0}, key[32], auth[SRTP_HMAC_KEY_LEN];
     size_t key_len = srtp_profile_key_len(s->profile), salt_len = srtp_profile_salt_len(s->profile);
 
     memcpy(salt, master_salt, salt_len);
@@ -46,7 +27,7 @@ static int key_session(struct srtp_session *s, bool encrypt, const uint8_t *mast
     if (r == OK && s->profile == SRTP_AES128_CM_SHA1_80) {
         r = srtp_derive(auth, sizeof auth, SRTP_LABEL_AUTHENTICATION, master_key, key_len, salt);
         if (r == OK) {
-            key_hmac(s, auth);
+            srtp_hmac_key(&s->hmac, auth);
         }
     }
     if (r == OK &&
@@ -76,20 +57,4 @@ void srtp_session_close(struct srtp_session *s)
 {
     EVP_CIPHER_CTX_free(s->cipher); /* wipes its key */
     OPENSSL_cleanse(s, sizeof *s);
-}
-
-void srtp_session_tag(const struct srtp_session *s, const uint8_t *data, size_t n, uint32_t roc,
-                      uint8_t tag[SRTP_CM_TAG_LEN])
-{
-    uint8_t digest[SHA_DIGEST_LENGTH];
-    uint32_t roc_bytes = htobe32(roc);
-
-    SHA_CTX sha = s->inner;
-    SHA1_Update(&sha, data, n);
-    SHA1_Update(&sha, &roc_bytes, sizeof roc_bytes);
-    SHA1_Final(digest, &sha);
-    sha = s->outer;
-    SHA1_Update(&sha, digest, sizeof digest);
-    SHA1_Final(digest, &sha);
-    memcpy(tag, digest, SRTP_CM_TAG_LEN);
 }

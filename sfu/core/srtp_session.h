@@ -1,36 +1,31 @@
 /* Keyed state of one direction of SRTP over OpenSSL EVP, for srtp_writer and srtp_reader: session
  * keys, initialisation vectors, HMAC-SHA1 (RFC 3711 section 4, RFC 7714 section 8). Not for use by
- * several threads.
- *
- * SHA-1 is used by its own context rather than by EVP: a keyed inner and outer state is a plain
- * struct copy a packet, where OpenSSL 3's EVP_MAC allocates each time it starts anew. */
+ * several threads. */
 #ifndef SOTTO_SFU_CORE_SRTP_SESSION_H
 #define SOTTO_SFU_CORE_SRTP_SESSION_H
 
-#define OPENSSL_SUPPRESS_DEPRECATED
 #include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-#include <openssl/sha.h>
-
+#include "sfu/core/srtp_hmac.h"
 #include "sfu/core/srtp_keys.h"
 #include "sfu/core/srtp_writer.h"
+#include <openssl/evp.h>
 
 #define SRTP_AEAD_IV_LEN  12
 #define SRTP_AEAD_TAG_LEN 16
 #define SRTP_CM_IV_LEN    16
-#define SRTP_CM_TAG_LEN   10
+#define SRTP_CM_TAG_LEN   SRTP_HMAC_TAG_LEN
 
 struct srtp_session {
     EVP_CIPHER_CTX *cipher;
     const void *state; /* the cipher's, for evp_fetch */
     enum srtp_profile profile;
     uint8_t salt[SRTP_SALT_LEN];
-    SHA_CTX inner, outer; /* HMAC-SHA1 states after the key block (RFC 2104) */
+    struct srtp_hmac hmac; /* of AES-CM */
 };
 
 /* s is zero. Derives the session keys (RFC 3711 section 4.3, key derivation rate 0).
@@ -39,10 +34,6 @@ int srtp_session_open(struct srtp_session *s, enum srtp_profile profile, bool en
                       const uint8_t *master_key, const uint8_t *master_salt);
 /* Wipes it. */
 void srtp_session_close(struct srtp_session *s);
-
-/* HMAC-SHA1 over the n bytes and the rollover counter, cut to 80 bits (RFC 3711 section 4.2). */
-void srtp_session_tag(const struct srtp_session *s, const uint8_t *data, size_t n, uint32_t roc,
-                      uint8_t tag[SRTP_CM_TAG_LEN]);
 
 /* RFC 7714 section 8.1: 16 zero bits, SSRC, ROC, SEQ, XOR salt. Made of two words: written byte by
  * byte and read as words, it would wait until all that was written before has left the processor's

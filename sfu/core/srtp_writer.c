@@ -146,7 +146,7 @@ static int protect_cm(struct srtp_session *s, uint8_t *packet, size_t len, size_
     if (!ok) {
         return ERR_IO;
     }
-    srtp_session_tag(s, packet, len, roc, packet + len);
+    srtp_hmac_tag(&s->hmac, packet, len, roc, packet + len);
     return (int)(len + SRTP_CM_TAG_LEN);
 }
 

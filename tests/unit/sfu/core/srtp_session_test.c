@@ -102,12 +102,12 @@ static void the_tag_is_hmac_of_packet_and_counter(void **state)
     (void)state;
     assert_int_equal(srtp_session_open(&s, SRTP_AES128_CM_SHA1_80, false, key, salt), OK);
     assert_int_equal(srtp_derive(auth, sizeof auth, SRTP_LABEL_AUTHENTICATION, key, 16, salt), OK);
-    srtp_session_tag(&s, bytes, 36, 0x01020304, tag);
+    srtp_hmac_tag(&s.hmac, bytes, 36, 0x01020304, tag);
     from_hex(bytes + 36, "01020304");
     assert_non_null(EVP_Q_mac(NULL, "HMAC", NULL, "SHA1", NULL, auth, sizeof auth, bytes, 40,
                               digest, sizeof digest, &len));
     assert_memory_equal(tag, digest, sizeof tag);
-    srtp_session_tag(&s, bytes, 36, 0x01020305, again);
+    srtp_hmac_tag(&s.hmac, bytes, 36, 0x01020305, again);
     assert_memory_not_equal(tag, again, sizeof tag);
     srtp_session_close(&s);
 }
