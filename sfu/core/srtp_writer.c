@@ -7,6 +7,7 @@
 
 #include "lib/base/err.h"
 #include "sfu/core/evp_fetch.h"
+#include "sfu/core/evp_gcm.h"
 #include "sfu/core/srtp_session.h"
 
 struct srtp_writer {
@@ -119,14 +120,13 @@ static int protect_aead(struct srtp_session *s, uint8_t *packet, size_t len, siz
     srtp_session_aead_iv(s, packet, roc, iv);
     uint8_t *payload = packet + header_len;
     int payload_len = (int)(len - header_len);
-    bool ok = EVP_EncryptInit_ex(s->cipher, NULL, NULL, NULL, iv) == 1 &&
+    bool ok = evp_gcm_begin(s->cipher, iv, NULL) &&
               EVP_EncryptUpdate(s->cipher, NULL, &n, packet, (int)header_len) == 1;
     if (ok && payload_len > 0) {
         ok = EVP_EncryptUpdate(s->cipher, payload, &n, payload, payload_len) == 1;
     }
-    ok =
-        ok && EVP_EncryptFinal_ex(s->cipher, packet + len, &n) == 1 &&
-        EVP_CIPHER_CTX_ctrl(s->cipher, EVP_CTRL_AEAD_GET_TAG, SRTP_AEAD_TAG_LEN, packet + len) == 1;
+    ok = ok && EVP_EncryptFinal_ex(s->cipher, packet + len, &n) == 1 &&
+         evp_gcm_tag(s->cipher, packet + len);
     return ok ? (int)(len + SRTP_AEAD_TAG_LEN) : ERR_IO;
 }
 
