@@ -14,6 +14,7 @@ import { BenchError, rssOf, start as startProcess, until, which } from './proc.m
 import { SOURCE, cpuClock, sampleOf } from './sfu_load.mjs';
 
 const RTP_HEADER = 12;
+const NONE = new Set();
 /** Two segments of a train differ in length only if the shorter is the last one. */
 const MIN_SEGMENT = 40;
 
@@ -26,22 +27,23 @@ const seqOf = (packet, at) => packet.readUInt16BE(at + 2);
  * SRTP leaves the header in the clear: the same stream and the next number, or another stream of the same receiver, whose
  * SSRCs differ in their last 8 bits only (sfu/core/subscriber.h): sound behind a picture, or what is sent again.
  */
-const follows = (packet, before, at) =>
+const follows = (packet, before, at, known) =>
     packet.length - at >= RTP_HEADER && isRtp(packet.subarray(at)) && (ssrcOf(packet, at) === ssrcOf(packet, before)
         ? seqOf(packet, at) === ((seqOf(packet, before) + 1) & 0xffff)
-        : ssrcOf(packet, at) >>> 8 === ssrcOf(packet, before) >>> 8);
+        : ssrcOf(packet, at) >>> 8 === ssrcOf(packet, before) >>> 8 && (known?.has(ssrcOf(packet, at)) ?? true));
 
 /**
  * How many RTP packets a datagram from the loopback device holds: 0 when it is something else, 1 as a rule, more when it is
  * a train (all segments of one length, but the last, which may be shorter).
  * @param {Buffer} payload of UDP
+ * @param {Set<number>} [known] the SSRCs that there are: one payload in some 100,000 has, being noise, another's header in it
  */
-export function packetsIn(payload) {
+export function packetsIn(payload, known) {
     if (!isRtp(payload)) return 0;
     for (let size = MIN_SEGMENT; size <= payload.length - RTP_HEADER; size++) {
-        if (!follows(payload, 0, size)) continue;
+        if (!follows(payload, 0, size, known)) continue;
         let at = size;
-        while (at + size < payload.length && follows(payload, at, at + size)) at += size;
+        while (at + size < payload.length && follows(payload, at, at + size, known)) at += size;
         if (payload.length - at <= size) return at / size + 1;
     }
     return 1;
@@ -110,18 +112,25 @@ export class Capture {
         reader.stderr.on('data', (text) => (complaints += text));
         const ended = new Promise((resolve) => reader.once('exit', resolve));
         const counts = { toServer: 0, fromServer: 0, datagrams: 0 };
-        for await (const line of createInterface({ input: reader.stdout })) this.#add(counts, line);
+        const known = new Set();
+        const doubtful = []; // what is another stream's packet behind the first is known when all streams are
+        for await (const line of createInterface({ input: reader.stdout })) this.#add(counts, line, { known, doubtful });
+        for (const [way, payload] of doubtful) counts[way] += packetsIn(payload, known);
         if ((await ended) !== 0) throw new BenchError('tshark could not read the capture', complaints);
         return counts;
     }
 
-    #add(counts, line) {
-        const [source, , payload] = line.split('\t');
-        if (!payload) return;
-        const n = packetsIn(Buffer.from(payload.replaceAll(':', ''), 'hex'));
+    #add(counts, line, { known, doubtful }) {
+        const [source, , hex] = line.split('\t');
+        if (!hex) return;
+        const payload = Buffer.from(hex.replaceAll(':', ''), 'hex');
         const port = Number(source);
+        const way = port >= this.ports[0] && port <= this.ports[1] ? 'fromServer' : 'toServer';
         counts.datagrams++;
-        counts[port >= this.ports[0] && port <= this.ports[1] ? 'fromServer' : 'toServer'] += n;
+        if (isRtp(payload)) known.add(ssrcOf(payload, 0));
+        const n = packetsIn(payload);
+        if (n === packetsIn(payload, NONE)) counts[way] += n;
+        else doubtful.push([way, payload]);
     }
 }
 

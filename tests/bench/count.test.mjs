@@ -41,6 +41,10 @@ test('a train is as many packets as it has segments', () => {
     assert.equal(packetsIn(Buffer.concat([rtp(0x700, 1, 1100), rtp(0x800, 2, 1100)])), 1, 'a stream of another receiver is no segment of this one');
     assert.equal(packetsIn(Buffer.concat([rtp(7, 1, 1100), rtp(7, 3, 1100)])), 1, 'nor is a number that does not follow');
     assert.equal(packetsIn(rtp(7, 1, 500, { second: 200 })), 0);
+    // A payload is noise: what looks like a header in it is one if there is such a stream.
+    const noise = rtp(0x700, 1, 1100);
+    rtp(0x7aa, 77, 300).copy(noise, 800);
+    assert.deepEqual([packetsIn(noise), packetsIn(noise, new Set([0x700, 0x701])), packetsIn(noise, new Set([0x700, 0x7aa]))], [2, 1, 2]);
 });
 
 const mayCapture = () => which('dumpcap') && which('tshark') && spawnSync(which('dumpcap'), ['-i', 'lo', '-q', '-c', '1', '-a', 'duration:1', '-w', '/dev/null'], { timeout: 8000 }).status === 0;
