@@ -8,7 +8,9 @@
 
 #include <openssl/evp.h>
 
-#define EVP_FETCH_LINE    64
+#include "lib/base/fetch.h"
+
+#define EVP_FETCH_LINE    FETCH_LINE
 #define EVP_FETCH_CONTEXT 192 /* bytes of OpenSSL 3's EVP_CIPHER_CTX */
 #define EVP_FETCH_STATE   960 /* and of what its AES-GCM keeps a key */
 
@@ -16,15 +18,12 @@
  * from outside: only to be fetched, never read. NULL: not known. */
 const void *evp_fetch_state(const EVP_CIPHER_CTX *c);
 
-/* All lines of so many bytes: malloc's blocks begin and end within lines. The empty assembler
- * statement is what keeps it: to gcc 12, a function that does nothing but prefetch does nothing,
- * and calls of it go. */
+/* All lines of so many bytes: malloc's blocks begin and end within lines. */
 static inline void evp_fetch_lines(const void *p, size_t n)
 {
     const char *at = (const char *)p - (uintptr_t)p % EVP_FETCH_LINE;
     for (; at < (const char *)p + n; at += EVP_FETCH_LINE) {
-        __builtin_prefetch(at, 1);
-        __asm__ volatile("" : : "r"(at));
+        fetch_write(at);
     }
 }
 

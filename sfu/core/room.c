@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lib/base/err.h"
+#include "lib/base/fetch.h"
 
 #define HEARD_AT_ONCE 5 /* packets of 20 ms between two words of a relay link about a level */
 
@@ -277,12 +278,14 @@ int room_view(struct room *r, struct subscriber *s, const struct room_view *view
 
 /* ---- time ---- */
 
+/* Also fetches the subscribers, whose turn is next: since the last tick they have left the cache.
+ */
 static bool tick_tracks(struct room *r, int64_t now_us)
 {
     bool changed = false;
-    struct participant *p, *tmp;
-    HASH_ITER(hh, r->participants, p, tmp)
-    {
+    for (struct participant *p = r->participants; p; p = p->hh.next) {
+        fetch_read(p->hh.next);
+        fetch_read(p->subscriber);
         for (size_t i = 0; p->publisher && i < p->publisher->n_tracks; i++) {
             struct track *t = p->publisher->track[i];
             if (track_tick(t, now_us) && t->sdp.kind == SDP_VIDEO) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lib/base/err.h"
+#include "lib/base/fetch.h"
 
 #define RECLAIM_PART                                                                               \
     8 /* of the fullest cache's packets, one in so many goes when the pool is dry */
@@ -326,7 +327,7 @@ static size_t map_to_slots(struct router *r, struct track *t, const struct packe
         if (slot_map(slot, k, p, &r->forward[n].to)) {
             switched |= r->forward[n].to.switched;
             r->forward[n++].slot = slot;
-            __builtin_prefetch(slot->user, 1); /* which is asked next */
+            fetch_write(slot->user); /* which is asked next */
         }
     }
     r->pending |= switched && t->sdp.kind == SDP_VIDEO;

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/fetch.h"
+
 #define SEND_HISTORY         1024 /* power of two, under 2^15 */
 #define SEND_HISTORY_IDLE_US 2000000
 #define SEND_HISTORY_BYTES   2047 /* that a packet is remembered with, at most */
@@ -43,8 +45,8 @@ struct sent_news {
 static inline void send_history_prefetch(const struct send_history *h)
 {
     size_t at = (size_t)h->next & (SEND_HISTORY - 1);
-    __builtin_prefetch(&h->sent[at], 1);
-    __builtin_prefetch(&h->sent[(at + 7) & (SEND_HISTORY - 1)], 1);
+    fetch_write(&h->sent[at]);
+    fetch_write(&h->sent[(at + 7) & (SEND_HISTORY - 1)]);
 }
 
 void send_history_init(struct send_history *h);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/fetch.h"
 #include "lib/proto/sdp_subscribe.h"
 #include "sfu/core/allocator.h"
 #include "sfu/core/rewriter.h"
@@ -103,19 +104,19 @@ void slot_set_track(struct slot *s, struct track *t, int64_t now_us);
 /* It will be given a packet soon. picture: which begins one. */
 static inline void slot_prefetch(const struct slot *s, bool picture)
 {
-    __builtin_prefetch(s, 1);
-    __builtin_prefetch(&s->rewriter, 1);
-    __builtin_prefetch((const char *)&s->rewriter + SLOT_LINE, 1);
+    fetch_write(s);
+    fetch_write(&s->rewriter);
+    fetch_write((const char *)&s->rewriter + SLOT_LINE);
     if (picture) {
-        __builtin_prefetch(&s->counters.n[COUNTER_FRAMES], 1);
-        __builtin_prefetch(&s->counters.frame_us, 1);
+        fetch_write(&s->counters.n[COUNTER_FRAMES]);
+        fetch_write(&s->counters.frame_us);
     }
 }
 /* Its packets will be written soon. */
 static inline void slot_prefetch_write(const struct slot *s)
 {
-    __builtin_prefetch(s);
-    __builtin_prefetch(s->rtx_pt, 1);
+    fetch_read(s);
+    fetch_write(s->rtx_pt);
 }
 
 /* The track's streams are others than before: begins anew with its next keyframe. */

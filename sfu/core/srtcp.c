@@ -9,6 +9,7 @@
 #include <openssl/evp.h>
 
 #include "lib/base/err.h"
+#include "lib/base/fetch.h"
 #include "sfu/core/evp_fetch.h"
 #include "sfu/core/evp_gcm.h"
 #include "sfu/core/srtp_hmac.h"
@@ -138,8 +139,8 @@ void srtcp_free(struct srtcp *s)
 
 void srtcp_prefetch_far(const struct srtcp *s)
 {
-    __builtin_prefetch(s, 1);
-    __builtin_prefetch((const char *)s + EVP_FETCH_LINE, 1);
+    fetch_write(s);
+    fetch_write((const char *)s + EVP_FETCH_LINE);
 }
 
 void srtcp_prefetch_near(const struct srtcp *s)

@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 
 #include "lib/base/err.h"
+#include "lib/base/fetch.h"
 #include "sfu/core/evp_fetch.h"
 #include "sfu/core/evp_gcm.h"
 #include "sfu/core/srtp_session.h"
@@ -74,7 +75,7 @@ size_t srtp_writer_tag_len(const struct srtp_writer *w)
 
 void srtp_writer_prefetch_far(const struct srtp_writer *w)
 {
-    __builtin_prefetch(w);
+    fetch_read(w);
 }
 
 void srtp_writer_prefetch_near(const struct srtp_writer *w)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "lib/base/fetch.h"
 #include "sfu/shell/out_queue_private.h"
 #include "sfu/shell/transport.h"
 
@@ -284,18 +285,18 @@ static void ripen(struct out_queue *q, int64_t now_us)
  * fetched: */
 static void fetch_first(const struct transport *t)
 {
-    __builtin_prefetch(t, 1);
-    __builtin_prefetch((const char *)t + SLOT_LINE, 1);
+    fetch_write(t);
+    fetch_write((const char *)t + SLOT_LINE);
 }
 
 static void fetch_second(const struct transport *t)
 {
     srtp_writer_prefetch_far(t->writer);
-    __builtin_prefetch(t->out.pace, 1);
-    __builtin_prefetch(t->out.first, 1);
+    fetch_write(t->out.pace);
+    fetch_write(t->out.first);
     if (t->selected) {
-        __builtin_prefetch(t->selected);
-        __builtin_prefetch((const char *)t->selected + SLOT_LINE);
+        fetch_read(t->selected);
+        fetch_read((const char *)t->selected + SLOT_LINE);
     }
 }
 
@@ -303,7 +304,7 @@ static void fetch_third(const struct transport *t)
 {
     srtp_writer_prefetch_near(t->writer);
     if (t->out.pace && t->out.pace->bwe) {
-        __builtin_prefetch(t->out.pace->bwe, 1);
+        fetch_write(t->out.pace->bwe);
     }
     slot_prefetch_write(t->out.first->slot);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/fetch.h"
 #include "lib/proto/rtcp.h"
 
 #define LINE        64
@@ -139,8 +140,8 @@ void rtcp_wait_prefetch(const struct rtcp_wait *w, const struct rtcp_queue *q)
 {
     for (size_t i = 0; i < q->n; i++) {
         const char *p = (const char *)&w->place[q->place[i] - 1];
-        __builtin_prefetch(p, 1);
-        __builtin_prefetch(p + LINE, 1);
+        fetch_write(p);
+        fetch_write(p + LINE);
     }
 }
 

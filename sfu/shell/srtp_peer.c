@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/err.h"
+#include "lib/base/fetch.h"
 #include "sfu/core/srtcp.h"
 #include "sfu/core/srtp_reader.h"
 
@@ -129,7 +130,7 @@ int srtp_peer_protect_rtcp(struct srtp_peer *p, uint8_t *data, size_t *len)
 void srtp_peer_prefetch(const struct srtp_peer *p, enum srtp_peer_step step)
 {
     if (step == SRTP_PEER_FAR) {
-        __builtin_prefetch(p);
+        fetch_read(p);
     } else if (step == SRTP_PEER_NEAR) {
         srtcp_prefetch_far(p->rtcp);
     } else {

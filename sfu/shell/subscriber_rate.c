@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/base/err.h"
+#include "lib/base/fetch.h"
 #include "lib/proto/rtcp.h"
 #include "sfu/shell/transport.h"
 
@@ -185,7 +186,7 @@ static void tick(struct subscriber_rate *r, int64_t now_us)
 static void prefetch(const void *from, size_t bytes)
 {
     for (size_t at = 0; at < bytes; at += LINE) {
-        __builtin_prefetch((const char *)from + at, 1);
+        fetch_write((const char *)from + at);
     }
 }
 

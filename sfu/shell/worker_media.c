@@ -5,6 +5,7 @@
 #include <utlist.h>
 
 #include "lib/base/err.h"
+#include "lib/base/fetch.h"
 #include "sfu/shell/worker_private.h"
 #include "sfu/shell/worker_relay.h"
 
@@ -33,20 +34,11 @@ static int64_t hold_until(const struct worker *w, struct track *track, const str
     return until > w->now_us ? until : 0;
 }
 
-/* A packet's transports have left the cache since the last one. */
-static void fetch_ahead(const struct forward *f, size_t i, size_t n)
-{
-    if (i + 8 < n) {
-        __builtin_prefetch(f[i + 8].slot->user, 1);
-    }
-}
-
 void worker_forward(struct worker *w, struct track *track, struct packet *k,
                     const struct forward *f, size_t n)
 {
     int64_t until = hold_until(w, track, k);
     for (size_t i = 0; i < n; i++) {
-        fetch_ahead(f, i, n);
         out_queue_add(w->queue, f[i].slot->user, f[i].slot, k, &f[i].to, false, until);
     }
     worker_relay_packet(w, track, k);
@@ -123,8 +115,8 @@ static void fetch_transports(struct transport *const *t, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         srtp_peer_prefetch(t[i]->srtp, SRTP_PEER_FAR);
-        __builtin_prefetch(t[i]->subscriber, 1);
-        __builtin_prefetch(t[i]->out.pace);
+        fetch_write(t[i]->subscriber);
+        fetch_read(t[i]->out.pace);
     }
     for (size_t i = 0; i < n; i++) {
         srtp_peer_prefetch(t[i]->srtp, SRTP_PEER_NEAR);
@@ -142,7 +134,7 @@ void worker_fetch(const struct worker *w, const struct udp_packet *p, int n)
     for (int i = 0; i < n && n > 1; i++) {
         const struct peer_address *a = transport_by_address(w->table, &p[i].peer);
         t[i] = a ? a->transport : NULL;
-        __builtin_prefetch(t[i] ? &t[i]->rtcp : NULL, 1);
+        fetch_write(t[i] ? &t[i]->rtcp : NULL);
     }
     for (int i = 0; i < n && n > 1; i++) {
         bool waits = t[i] && t[i]->rtcp.open && rtcp_wait_is_feedback(p[i].data, p[i].len);
@@ -198,8 +190,8 @@ void worker_rtcp_due(struct worker *w)
     while ((n = rtcp_wait_due(w->waits, q, WORKER_FETCH, w->now_us)) > 0) {
         for (size_t i = 0; i < n; i++) {
             t[i] = owner_of(q[i]);
-            __builtin_prefetch(t[i]);
-            __builtin_prefetch(q[i], 1);
+            fetch_read(t[i]);
+            fetch_write(q[i]);
         }
         for (size_t i = 0; i < n; i++) {
             rtcp_wait_prefetch(w->waits, q[i]);

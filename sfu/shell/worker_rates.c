@@ -3,6 +3,7 @@
 #include <utlist.h>
 
 #include "lib/base/err.h"
+#include "lib/base/fetch.h"
 #include "lib/base/log.h"
 #include "sfu/shell/subscriber_rate.h"
 #include "sfu/shell/worker_private.h"
@@ -79,17 +80,17 @@ static void fetch(struct transport *const *t, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         for (size_t at = 0; at < 3 * SLOT_LINE; at += SLOT_LINE) {
-            __builtin_prefetch((const char *)t[i] + at);
+            fetch_read((const char *)t[i] + at);
         }
     }
     for (size_t i = 0; i < n; i++) {
-        __builtin_prefetch(t[i]->out.pace);
-        __builtin_prefetch(t[i]->subscriber);
+        fetch_read(t[i]->out.pace);
+        fetch_read(t[i]->subscriber);
     }
     for (size_t i = 0; i < n; i++) {
         if (t[i]->subscriber) {
             subscriber_rate_prefetch(t[i]);
-            __builtin_prefetch(t[i]->subscriber->slot);
+            fetch_read(t[i]->subscriber->slot);
         }
     }
 }
