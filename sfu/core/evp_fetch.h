@@ -10,7 +10,6 @@
 
 #include "lib/base/fetch.h"
 
-#define EVP_FETCH_LINE    FETCH_LINE
 #define EVP_FETCH_CONTEXT 192 /* bytes of OpenSSL 3's EVP_CIPHER_CTX */
 #define EVP_FETCH_STATE   960 /* and of what its AES-GCM keeps a key */
 
@@ -21,8 +20,8 @@ const void *evp_fetch_state(const EVP_CIPHER_CTX *c);
 /* All lines of so many bytes: malloc's blocks begin and end within lines. */
 static inline void evp_fetch_lines(const void *p, size_t n)
 {
-    const char *at = (const char *)p - (uintptr_t)p % EVP_FETCH_LINE;
-    for (; at < (const char *)p + n; at += EVP_FETCH_LINE) {
+    const char *at = (const char *)p - (uintptr_t)p % FETCH_LINE;
+    for (; at < (const char *)p + n; at += FETCH_LINE) {
         fetch_write(at);
     }
 }

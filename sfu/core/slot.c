@@ -16,9 +16,9 @@ static const char *const reasons[] = {
     [SLOT_OVERLOAD] = "overload", [SLOT_UNWANTED] = "unwanted",
 };
 
-_Static_assert(offsetof(struct slot, rtx_pt) == SLOT_LINE, "each for its lines");
-_Static_assert(offsetof(struct slot, rewriter) == 2 * SLOT_LINE, "each for its lines");
-_Static_assert(offsetof(struct slot, layers) == 4 * SLOT_LINE, "each for its lines");
+_Static_assert(offsetof(struct slot, rtx_pt) == FETCH_LINE, "each for its lines");
+_Static_assert(offsetof(struct slot, rewriter) == 2 * FETCH_LINE, "each for its lines");
+_Static_assert(offsetof(struct slot, layers) == 4 * FETCH_LINE, "each for its lines");
 
 const char *slot_reason_name(enum slot_reason r)
 {

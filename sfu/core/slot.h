@@ -16,7 +16,6 @@
 #include "sfu/core/track.h"
 
 #define SLOT_HEADER 600 /* bytes that a header may have, an RTX packet's OSN included */
-#define SLOT_LINE   64  /* bytes of a cache line */
 #define SLOT_OSN    2   /* the original number in front of an RTX payload (RFC 4588 section 4) */
 
 struct subscriber;
@@ -48,7 +47,7 @@ const char *slot_reason_name(enum slot_reason r);
  * done with it. The first line is for mapping and writing, the second for writing only, what the
  * rewriter begins for mapping only (slot_prefetch, slot_prefetch_write). */
 struct slot {
-    _Alignas(SLOT_LINE) struct subscriber *subscriber;
+    _Alignas(FETCH_LINE) struct subscriber *subscriber;
     void *user;               /* the subscriber's, since the track was put in */
     struct track *track;      /* NULL: nobody */
     uint64_t packets, octets; /* sent, for sender reports */
@@ -66,16 +65,16 @@ struct slot {
                         what the source says */
     uint8_t pt[CODECS]; /* by enum codec; 0: not agreed */
 
-    _Alignas(SLOT_LINE) uint8_t rtx_pt[CODECS];
+    _Alignas(FETCH_LINE) uint8_t rtx_pt[CODECS];
     struct rtp_ext_map ext; /* what may be written; 0: not agreed */
     char mid[SDP_MID_LEN];
     struct srtp_stream stream; /* rollover state, for the shell's writer */
 
-    _Alignas(SLOT_LINE) struct rewriter rewriter; /* its past comes with the first track, and goes
+    _Alignas(FETCH_LINE) struct rewriter rewriter; /* its past comes with the first track, and goes
                                                      with the slot */
-    int64_t last_us;                              /* newest packet sent; 0: none */
-    uint32_t last_ts;                             /* its timestamp, */
-    uint32_t last_source;                         /* and its stream, as the rewriter knows it */
+    int64_t last_us;                               /* newest packet sent; 0: none */
+    uint32_t last_ts;                              /* its timestamp, */
+    uint32_t last_source;                          /* and its stream, as the rewriter knows it */
 
     struct layers layers; /* of video; it and what follows not for each packet */
     uint32_t feed;        /* its place in track->feeds */
@@ -106,7 +105,7 @@ static inline void slot_prefetch(const struct slot *s, bool picture)
 {
     fetch_write(s);
     fetch_write(&s->rewriter);
-    fetch_write((const char *)&s->rewriter + SLOT_LINE);
+    fetch_write((const char *)&s->rewriter + FETCH_LINE);
     if (picture) {
         fetch_write(&s->counters.n[COUNTER_FRAMES]);
         fetch_write(&s->counters.frame_us);

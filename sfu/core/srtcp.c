@@ -38,7 +38,7 @@ struct sender {
 
 /* What opening one needs stands on two lines at the top. */
 struct srtcp {
-    _Alignas(EVP_FETCH_LINE) struct direction in;
+    _Alignas(FETCH_LINE) struct direction in;
     struct sender *sender; /* `only`, until there is another */
     struct sender only;
     uint32_t n_senders, cap_senders;
@@ -140,7 +140,7 @@ void srtcp_free(struct srtcp *s)
 void srtcp_prefetch_far(const struct srtcp *s)
 {
     fetch_write(s);
-    fetch_write((const char *)s + EVP_FETCH_LINE);
+    fetch_write((const char *)s + FETCH_LINE);
 }
 
 void srtcp_prefetch_near(const struct srtcp *s)

@@ -12,7 +12,7 @@
 #include "sfu/core/srtp_session.h"
 
 struct srtp_writer {
-    _Alignas(EVP_FETCH_LINE) struct srtp_session session;
+    _Alignas(FETCH_LINE) struct srtp_session session;
 };
 
 size_t srtp_profile_key_len(enum srtp_profile p)

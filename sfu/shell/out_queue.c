@@ -286,7 +286,7 @@ static void ripen(struct out_queue *q, int64_t now_us)
 static void fetch_first(const struct transport *t)
 {
     fetch_write(t);
-    fetch_write((const char *)t + SLOT_LINE);
+    fetch_write((const char *)t + FETCH_LINE);
 }
 
 static void fetch_second(const struct transport *t)
@@ -296,7 +296,7 @@ static void fetch_second(const struct transport *t)
     fetch_write(t->out.first);
     if (t->selected) {
         fetch_read(t->selected);
-        fetch_read((const char *)t->selected + SLOT_LINE);
+        fetch_read((const char *)t->selected + FETCH_LINE);
     }
 }
 

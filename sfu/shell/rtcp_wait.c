@@ -6,7 +6,6 @@
 #include "lib/base/fetch.h"
 #include "lib/proto/rtcp.h"
 
-#define LINE        64
 #define WORDS_FIXED 5  /* of a transport-wide feedback: header, SSRCs, base, count, time, number */
 #define GCM_BYTES   20 /* that SRTCP adds: tag and index (RFC 7714 section 9), or */
 #define CM_BYTES    14 /* index and tag (RFC 3711 section 3.4) */
@@ -18,7 +17,7 @@ struct turn {
 };
 
 struct rtcp_wait {
-    _Alignas(LINE) struct rtcp_waiting place[RTCP_WAIT_ALL];
+    _Alignas(FETCH_LINE) struct rtcp_waiting place[RTCP_WAIT_ALL];
     uint16_t spare;      /* places that are free, the one freed last first: place + 1 */
     uint16_t used;       /* places that ever were */
     uint32_t first, end; /* turns that there are, modulo their number */
@@ -27,7 +26,7 @@ struct rtcp_wait {
 
 struct rtcp_wait *rtcp_wait_new(void)
 {
-    struct rtcp_wait *w = aligned_alloc(LINE, sizeof *w);
+    struct rtcp_wait *w = aligned_alloc(FETCH_LINE, sizeof *w);
     if (w) { /* the rest is touched when it is needed */
         w->spare = w->used = 0;
         w->first = w->end = 0;
@@ -141,7 +140,7 @@ void rtcp_wait_prefetch(const struct rtcp_wait *w, const struct rtcp_queue *q)
     for (size_t i = 0; i < q->n; i++) {
         const char *p = (const char *)&w->place[q->place[i] - 1];
         fetch_write(p);
-        fetch_write(p + LINE);
+        fetch_write(p + FETCH_LINE);
     }
 }
 

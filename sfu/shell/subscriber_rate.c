@@ -10,7 +10,6 @@
 
 #define UNBOUNDED_BPS   1000000000
 #define MARGIN          0.95 /* of the estimate is shared out */
-#define LINE            64   /* bytes of a cache line */
 #define AUDIO_HEADER    50   /* bytes that a sound packet has beside its payload, tag included */
 #define RTX_BYTES       1100 /* that a retransmission is reckoned at */
 #define USE_STEP_US     100000
@@ -26,8 +25,8 @@
 /* Lines of its own: what packets touch shall not be spread over more than it needs. */
 static void *alloc_lines(size_t bytes)
 {
-    size_t whole = (bytes + LINE - 1) / LINE * LINE;
-    void *p = aligned_alloc(LINE, whole);
+    size_t whole = (bytes + FETCH_LINE - 1) / FETCH_LINE * FETCH_LINE;
+    void *p = aligned_alloc(FETCH_LINE, whole);
     if (p) {
         memset(p, 0, whole);
     }
@@ -185,7 +184,7 @@ static void tick(struct subscriber_rate *r, int64_t now_us)
 
 static void prefetch(const void *from, size_t bytes)
 {
-    for (size_t at = 0; at < bytes; at += LINE) {
+    for (size_t at = 0; at < bytes; at += FETCH_LINE) {
         fetch_write((const char *)from + at);
     }
 }
@@ -195,9 +194,9 @@ void subscriber_rate_prefetch(const struct transport *t)
     const struct subscriber_rate *r = subscriber_rate_of(t);
     const struct bwe *b = r ? r->pace.bwe : NULL;
     if (b) {
-        prefetch(b, LINE);
+        prefetch(b, FETCH_LINE);
         prefetch(&b->acked, sizeof *b - offsetof(struct bwe, acked));
-        prefetch(&r->subscriber, LINE);
+        prefetch(&r->subscriber, FETCH_LINE);
     }
 }
 

@@ -79,7 +79,7 @@ static void look(struct worker *w, struct transport *t)
 static void fetch(struct transport *const *t, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        for (size_t at = 0; at < 3 * SLOT_LINE; at += SLOT_LINE) {
+        for (size_t at = 0; at < 3 * FETCH_LINE; at += FETCH_LINE) {
             fetch_read((const char *)t[i] + at);
         }
     }
