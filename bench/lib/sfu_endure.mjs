@@ -127,6 +127,7 @@ export class Endurance {
     #under = new Set(); // what is under way
     #before = new Map();
     #leaving = new Set(); // the server tells them that they are gone before the load client closes them
+    #there = new Set(); // connected: who is still coming isn't moved, restarted or made to leave
 
     constructor(ctx, options) {
         Object.assign(this, { ctx, options, random: dice(options.seed) });
@@ -174,7 +175,13 @@ export class Endurance {
         }
         await scene.flowing();
         await scene.whole(20_000);
+        this.settled(scene.all);
         scene.load.on('failed', ({ ep, why }) => this.#leaving.has(ep) || this.fault(`endpoint ${ep} failed: ${why}`));
+    }
+
+    /** These are connected; from now on things happen to them. */
+    settled(eps) {
+        for (const ep of eps) this.#there.add(ep);
     }
 
     async #load(seconds) {
@@ -245,7 +252,7 @@ export class Endurance {
 
     /** An endpoint of these with whom nothing else is being done, for as long as `fn` takes. */
     async #with(eps, fn) {
-        const ep = this.random.pick(eps.filter((it) => !this.#busy.has(it)));
+        const ep = this.random.pick(eps.filter((it) => this.#there.has(it) && !this.#busy.has(it)));
         if (ep === undefined) return;
         this.#busy.add(ep);
         try {
@@ -268,9 +275,10 @@ export class Endurance {
     /** One leaves, another joins. */
     async #swap(ep, room) {
         this.#leaving.add(ep);
+        this.#there.delete(ep);
         await this.scene.part([ep]);
         try {
-            await this.scene.subscribe(room, 1);
+            this.settled(await this.scene.subscribe(room, 1));
         } catch (error) {
             if (!isRefused(error)) throw error;
             this.refused++;
@@ -298,6 +306,7 @@ export class Endurance {
         const watches = people.get(ep);
         if (this.#busy.has(watches)) return;
         this.#busy.add(watches);
+        for (const it of [ep, watches]) this.#there.delete(it);
         people.delete(ep);
         for (const it of [ep, watches]) this.#leaving.add(it);
         scene.publishers.set(MEETING.room, scene.publishers.get(MEETING.room).filter((it) => it !== ep));
@@ -305,18 +314,17 @@ export class Endurance {
         await scene.driver.leave(scene.load, ep, MEETING.room);
         await scene.load.close([ep, watches]);
         this.#busy.delete(watches);
-        try {
-            await scene.publish(MEETING.room, 1);
-        } catch (error) {
+        const [newcomer] = await scene.publish(MEETING.room, 1).catch((error) => {
             if (!isRefused(error)) throw error;
             this.refused++;
-            return;
-        }
-        const newcomer = scene.publishers.get(MEETING.room).at(-1);
+            return [];
+        });
+        if (newcomer === undefined) return;
         const viewer = scene.number();
         await scene.join(MEETING.room, viewer, { member: newcomer, from: [...people.keys()] });
         await scene.load.connected(viewer);
         people.set(newcomer, viewer);
+        this.settled([newcomer, viewer]);
         await scene.load.send([newcomer], SOURCE);
     }
 

@@ -179,6 +179,66 @@ test('endurance: gaps are of those who did not move, memory is judged by its lin
     assert.deepEqual([...new Set(ops(7))].sort(), ['move', 'person', 'restart', 'swap']);
 });
 
+/** A scene without servers: who comes is there after a while, and the server knows only who is there. */
+function madeScene() {
+    const known = new Set();
+    const later = (fn) => new Promise((done, fail) => { setTimeout(() => { try { done(fn()); } catch (error) { fail(error); } }, 15); });
+    const ask = (what, ep) => { if (!known.has(ep)) throw new Error(`${what}: not_found`); };
+    let next = 1;
+    const scene = {
+        publishers: new Map([['meeting', []], ['stage 1', []]]), subscribers: [], members: new Map(),
+        get all() { return [...scene.publishers.values()].flat().concat(scene.subscribers.map((s) => s.ep)); },
+        number: () => next++,
+        wait: () => Promise.resolve(),
+        publish(room) {
+            const ep = next++;
+            scene.publishers.get(room).push(ep);
+            return later(() => (known.add(ep), [ep]));
+        },
+        join(room, ep, { member = ep, from = [] } = {}) {
+            scene.subscribers.push({ ep, room, from });
+            return later(() => {
+                assert.ok(!scene.members.has(member), 'nobody watches twice');
+                scene.members.set(member, ep);
+                known.add(ep);
+            });
+        },
+        subscribe: (room) => { const ep = next++; return scene.join(room, ep).then(() => [ep]); },
+        part(eps) {
+            scene.subscribers = scene.subscribers.filter((s) => !eps.includes(s.ep));
+            return later(() => eps.forEach((ep) => (ask('leave', ep), known.delete(ep))));
+        },
+        driver: {
+            pids: [process.pid], losses: () => Promise.resolve({}),
+            restart: (_, ep, __, { which, member }) => later(() => (ask(`restart ${which}`, ep), which === 'subscribe' && assert.equal(scene.members.get(member), ep))),
+            leave: (_, ep) => later(() => { ask('leave', ep); known.delete(ep); scene.members.delete(ep); }),
+        },
+        load: {
+            mark: () => Promise.resolve(), stats: () => Promise.resolve({ endpoints: [], cpu_s: 0, window_s: 1 }), send: () => Promise.resolve(), close: () => Promise.resolve(), connected: () => later(() => {}),
+            move: (ep) => later(() => ask('move', ep)),
+        },
+    };
+    return scene;
+}
+
+test('endurance: many things at once happen each to somebody who is there', async () => {
+    const scene = madeScene();
+    const endurance = new Endurance({ step() {} }, { seconds: 1.5, period: 1, rate: 12_000, seed: 3, load: 0.7 });
+    endurance.scene = scene;
+    for (let i = 0; i < 6; i++) await scene.publish('meeting');
+    endurance.people = new Map();
+    for (const ep of scene.publishers.get('meeting')) {
+        const viewer = scene.number();
+        await scene.join('meeting', viewer, { member: ep });
+        endurance.people.set(ep, viewer);
+    }
+    for (let i = 0; i < 9; i++) await scene.subscribe('stage 1');
+    endurance.settled(scene.all);
+    await endurance.run();
+    assert.deepEqual(endurance.faults, []);
+    assert.ok(Object.values(endurance.counts).every((n) => n > 0), JSON.stringify(endurance.counts));
+});
+
 test('the page tells it all, and its plots outlive those of the other page', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'sotto-test-'));
     after(() => rmSync(dir, { recursive: true }));
