@@ -184,6 +184,14 @@ export class Endurance {
         for (const ep of eps) this.#there.add(ep);
     }
 
+    /** These are about to go: nothing happens to them any more, and that they end is no fault. */
+    #goes(eps) {
+        for (const ep of eps) {
+            this.#there.delete(ep);
+            this.#leaving.add(ep);
+        }
+    }
+
     async #load(seconds) {
         const { load, driver } = this.scene;
         await load.mark();
@@ -274,8 +282,7 @@ export class Endurance {
 
     /** One leaves, another joins. */
     async #swap(ep, room) {
-        this.#leaving.add(ep);
-        this.#there.delete(ep);
+        this.#goes([ep]);
         await this.scene.part([ep]);
         try {
             this.settled(await this.scene.subscribe(room, 1));
@@ -306,9 +313,8 @@ export class Endurance {
         const watches = people.get(ep);
         if (this.#busy.has(watches)) return;
         this.#busy.add(watches);
-        for (const it of [ep, watches]) this.#there.delete(it);
+        this.#goes([ep, watches]);
         people.delete(ep);
-        for (const it of [ep, watches]) this.#leaving.add(it);
         scene.publishers.set(MEETING.room, scene.publishers.get(MEETING.room).filter((it) => it !== ep));
         scene.subscribers = scene.subscribers.filter((s) => s.ep !== watches);
         await scene.driver.leave(scene.load, ep, MEETING.room);
@@ -335,7 +341,7 @@ export class Endurance {
         for (const [where, n] of inside.filter(([it]) => !AFTERWORDS.test(it))) this.loss(`lost in the server: ${n} by ${where}`);
         if (this.wrong > 0) this.fault(`${this.wrong} packets that were not what was sent`);
         this.ctx.step('everybody leaves');
-        for (const ep of scene.all) this.#leaving.add(ep);
+        this.#goes(scene.all);
         for (const [room, eps] of scene.publishers) for (const ep of eps) await scene.driver.leave(scene.load, ep, room);
         await scene.part(scene.subscribers.map((s) => s.ep));
         const left = await until('the server is empty', async () => {
